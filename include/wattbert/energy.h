@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joules: from which counter, over which window, with which uncertainty.
+//
+// The life of the object (examples/meter.c is this program, built and run by CI):
+//
+//     wb_meter *meter;  wb_reading readings[WB_MAX_DOMAINS];  int n;  wb_error err;
+//     if (wb_meter_open(&meter, NULL, &err)) return fail(&err);
+//     if (wb_meter_start(meter, &err)) return fail(&err);
+//     work();
+//     if (wb_meter_stop(meter, readings, WB_MAX_DOMAINS, &n, &err)) return fail(&err);
+//     printf("%s %.3f J (%s)\n", readings[0].source, readings[0].joules, readings[0].method);
+//     wb_meter_close(meter);
+//
+// What a joule is depends on its source; `measures` says it under every figure:
+//
+//   source    a joule is                                   unit         moves every    does not see
+//   nvml      the whole GPU board, vendor's counter         1 mJ         20 to 100 ms   host CPU,
+//   power supply rapl      CPU package, core or DRAM, model or shunt     15 to 61 uJ  1 ms GPU,
+//   fans, disks, power supply perf      the same counters through perf_event_open     2^-32 J 1 ms
+//   the same hwmon     what the board's sensor is wired to           1 uJ / 1 uW  the driver's what
+//   it is not wired to replay    a recorded trace: tests, figures              the trace's  the
+//   trace's    - modelled  busy core time x watts per core               -            - everything:
+//   it is a guess, and says so
+//
+// Modelled joules never mix with measured ones: `method` is carried by every
+// reading, window and estimate. The conventions of wattbert.h hold here too.
+#ifndef WATTBERT_ENERGY_H
+#define WATTBERT_ENERGY_H
+
+#include "error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wb_meter wb_meter;
+
+enum { WB_MAX_DOMAINS = 32 };
+
+typedef struct wb_meter_options {
+    const char *root;       // stands for "/" before /sys and /proc; "" or NULL: the real one
+    const char *source;     // use only this source ("rapl"); NULL: the best that works
+    const char *replay;     // a recorded trace's path for source "replay"
+    double watts_per_core;  // of the modelled source; 0: the documented default,
+                            // WB_DEFAULT_WATTS_PER_CORE
+    int gpu_index;          // of nvml
+} wb_meter_options;
+
+#define WB_DEFAULT_WATTS_PER_CORE \
+    4.0  // a server core under vector load: 280 to 400 W over 64 to 96 cores
+
+WB_API wb_meter_options wb_default_meter_options(void);
+
+// What this machine offers, one entry a source; filled even where nothing can be measured.
+typedef struct wb_source_info {
+    const char *name;      // "rapl"; static
+    const char *measures;  // what a joule of it is; static
+    wb_status status;      // WB_OK usable, WB_ERR_ABSENT, WB_ERR_DENIED, WB_ERR_REFUSED
+    char reason[256];      // why not, and what to do; "" when usable
+    int n_domains;
+    char domains[256];     // "package-0 dram-0"
+    double resolution_uj;  // of one step; 0 where unknown
+    double interval_ms;    // between steps as observed; 0 where not yet observed
+} wb_source_info;
+
+// infos[*n] <- all sources in order of preference. Takes under 1 s (dead counters need time to
+// show).
+WB_CHECKED WB_API wb_status wb_sources_probe(const wb_meter_options *options, wb_source_info *infos,
+                                             int capacity, int *n, wb_error *err);
+
+// *out <- a meter on the best usable source, or on options->source. Falls back to
+// "modelled" when options->source is NULL and nothing else works; never silently:
+// wb_meter_source() tells, and every reading's method is "modelled".
+//   WB_ERR_ABSENT, WB_ERR_DENIED, WB_ERR_REFUSED for a source that was named
+WB_CHECKED WB_API wb_status wb_meter_open(wb_meter **out, const wb_meter_options *options,
+                                          wb_error *err);
+WB_API void wb_meter_close(wb_meter *meter);
+WB_API const wb_source_info *wb_meter_source(const wb_meter *meter);  // borrowed
+
+// ---- One interval -----------------------------------------------------------
+
+typedef struct wb_reading {
+    char source[16];   // "rapl"
+    char domain[32];   // "package-0", "dram-0", "gpu-0", "process"
+    double joules;     // between start and stop, wraps removed
+    double low, high;  // bounds from the counter's resolution and interval; for modelled: a factor
+                       // of 2 either way
+    char method[16];   // "measured" or "modelled"
+    char flags[128];   // "wrapped", "reset", "shared-gpu", "integrated-power"; "" mostly
+} wb_reading;
+
+// Between start and stop a sampler thread reads often enough to see every wrap.
+WB_CHECKED WB_API wb_status wb_meter_start(wb_meter *meter, wb_error *err);
+WB_CHECKED WB_API wb_status wb_meter_stop(wb_meter *meter, wb_reading *readings, int capacity,
+                                          int *n, wb_error *err);
+
+// ---- Windows and estimates ----------------------------------------------------
+
+// One whole pass over the work. context is the caller's.
+typedef wb_status wb_pass(void *context, wb_error *err);
+
+typedef struct wb_window_options {
+    double min_s;    // 2.0: passes repeat until this long
+    int min_ticks;   // 20: and this many counter steps have gone by (modelled: no ticks, not
+                     // applied)
+    int max_passes;  // 0: no limit
+    // Called about every 100 ms of a window with the power since the last call, for a trace; may be
+    // NULL.
+    void (*on_power)(void *context, double t_s, double watts);
+    void *power_context;
+} wb_window_options;
+
+WB_API wb_window_options wb_default_window_options(void);
+
+// Starts on a counter tick, runs whole passes, ends on a tick; joules over passes
+// by least squares on the (time, joules) of the ticks. Domains that do not nest
+// (packages, DRAM, GPU board) are summed.
+typedef struct wb_window {
+    int passes;
+    double seconds;          // of all passes
+    double joules_per_pass;  // gross
+    double seconds_per_pass;
+    double idle_w;  // the idle level this window is net of: last wb_meter_idle, 0 before
+    int ticks;
+    char method[16];  // "measured" or "modelled"
+    char flags[128];
+} wb_window;
+
+// Runs pass repeatedly inside one window. A failing pass ends it with its status.
+WB_CHECKED WB_API wb_status wb_window_measure(wb_meter *meter, const wb_window_options *options,
+                                              wb_pass *pass, void *context, wb_window *out,
+                                              wb_error *err);
+
+// Watts at rest over seconds of doing nothing; kept by the meter and written into later windows.
+WB_CHECKED WB_API wb_status wb_meter_idle(wb_meter *meter, double seconds, double *idle_w,
+                                          wb_error *err);
+
+// Mean and 95 % interval of windows of the same work (Student's t over the windows'
+// joules per pass; one window: its interval is the counter's resolution).
+typedef struct wb_estimate {
+    int n_windows;
+    double joules, low, high;                   // per pass, gross
+    double net_joules;                          // joules - idle_w * seconds, never below 0
+    double seconds, seconds_low, seconds_high;  // per pass
+    double idle_w;
+    double measured_s;  // all windows together
+    char method[16];    // "modelled" if any window is
+    char flags[128];    // union of the windows'
+} wb_estimate;
+
+WB_CHECKED WB_API wb_status wb_estimate_from_windows(const wb_window *windows, int n_windows,
+                                                     wb_estimate *out, wb_error *err);
+
+// ---- Self-test ------------------------------------------------------------------
+
+typedef struct wb_self_test {
+    char source[16];
+    char method[16];
+    double resolution_uj;         // smallest step seen
+    double interval_ms;           // median time between steps
+    double idle_w, idle_noise_w;  // mean and standard deviation over 0.5 s slices at rest
+    double read_us;               // one read of the counter
+    double
+        overhead_share;  // of a window: time and CPU the meter itself takes; the promise is < 0.01
+} wb_self_test;
+
+// Takes about seconds (3 is enough).
+WB_CHECKED WB_API wb_status wb_meter_self_test(wb_meter *meter, double seconds, wb_self_test *out,
+                                               wb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every other folder may use and what would be at home in any C project:
+// failure, memory, whole files, time, threads. Nothing here knows what a model is.
+#ifndef WB_BASE_H
+#define WB_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wattbert/error.h"
+
+// ---- error.c ----
+
+// Fills *err (may be NULL) and returns status, so that failing is one statement:
+// return wb_fail(err, WB_ERR_FORMAT, offset, "%s: header says %llu bytes", path, n).
+WB_PRINTF(4, 5)
+wb_status wb_fail(wb_error *err, wb_status status, uint64_t offset, const char *format, ...);
+
+// ---- alloc.c: the only place that calls malloc, so that tests can make it fail ----
+
+// All return NULL on failure or when the size overflows; all blocks start on a
+// 64-byte boundary, one cache line and one AVX-512 register.
+void *wb_alloc(size_t n_bytes);
+void *wb_alloc_zeroed(size_t n_bytes);
+void *wb_alloc_array(size_t n, size_t element_bytes);  // zeroed
+// block[n] <- block[old_n], grown or shrunk; the old block stays valid on failure.
+void *wb_realloc_array(void *block, size_t old_n, size_t n, size_t element_bytes);
+char *wb_string_copy(const char *text, size_t n_bytes);  // ends in 0
+void wb_free(void *block);
+
+// ---- file.c ----
+
+typedef struct wb_file {
+    const uint8_t *data;  // NULL when empty
+    size_t n_bytes;
+    bool is_mapped;  // else owned memory
+} wb_file;
+
+// Maps a regular file read-only. WB_ERR_IO names the path and errno.
+wb_status wb_file_map(wb_file *file, const char *path, wb_error *err);
+// Reads at most max_bytes of anything readable (sysfs and procfs report size 0); a
+// longer file is WB_ERR_FORMAT. data ends in an extra 0 byte that n_bytes does not count.
+wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_error *err);
+void wb_file_close(wb_file *file);
+bool wb_file_exists(const char *path);
+// out <- "dir/name"; false if it does not fit.
+bool wb_path_join(char *out, size_t capacity, const char *dir, const char *name);
+
+// ---- clock.c ----
+
+uint64_t wb_clock_ns(void);          // monotonic
+uint64_t wb_clock_process_ns(void);  // CPU time of all threads of this process
+void wb_sleep_ns(uint64_t ns);
+
+// ---- pool.c: a fixed team of threads ----
+
+typedef struct wb_pool wb_pool;
+
+// Runs task (0 .. n_tasks-1) on worker (0 .. n_threads-1); must not fail.
+typedef void wb_task(void *context, int task, int worker);
+
+// n_threads counts the caller: 1 makes no thread at all.
+wb_status wb_pool_open(wb_pool **out, int n_threads, wb_error *err);
+void wb_pool_close(wb_pool *pool);
+int wb_pool_threads(const wb_pool *pool);
+// Returns when all tasks are done. Tasks are handed out in order, one at a time, the
+// caller works too. Waiting threads sleep: they spin no longer than a wake-up costs.
+void wb_pool_run(wb_pool *pool, wb_task *task, void *context, int n_tasks);
+
+// ---- random.c: reproducible everywhere, unlike rand() ----
+
+typedef struct wb_random {
+    uint64_t state;
+} wb_random;
+
+uint64_t wb_random_next(wb_random *random);  // SplitMix64, Steele et al. 2014
+uint64_t wb_random_below(wb_random *random,
+                         uint64_t bound);  // uniform in [0, bound), no modulo bias
+double wb_random_unit(wb_random *random);  // uniform in [0, 1)
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole files: mapped where they are large and stay, read where the kernel makes
+// them up (sysfs, procfs report size 0 and cannot be mapped).
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+static wb_status fail_errno(const char *path, wb_error *err) {
+    const int code = errno;
+    const wb_status status = code == EACCES || code == EPERM ? WB_ERR_DENIED : WB_ERR_IO;
+    return wb_fail(err, status, 0, "%s: %s", path, strerror(code));
+}
+
+wb_status wb_file_map(wb_file *file, const char *path, wb_error *err) {
+    *file = (wb_file){0};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(path, err);
+    struct stat info;
+    wb_status status = WB_OK;
+    if (fstat(fd, &info) != 0) {
+        status = fail_errno(path, err);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = wb_fail(err, WB_ERR_IO, 0, "%s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            status = fail_errno(path, err);
+        else
+            *file = (wb_file){.data = data, .n_bytes = (size_t)info.st_size, .is_mapped = true};
+    }
+    close(fd);
+    return status;
+}
+
+// Doubles the block when it is full; n_bytes of *data are kept, one byte is spare for the final 0.
+static wb_status grow(uint8_t **data, size_t *capacity, size_t n_bytes, const char *path,
+                      wb_error *err) {
+    if (n_bytes + 1 < *capacity) return WB_OK;
+    const size_t doubled = *capacity ? 2 * *capacity : 4096;
+    uint8_t *grown = wb_realloc_array(*data, n_bytes, doubled, 1);
+    if (!grown) return wb_fail(err, WB_ERR_MEMORY, 0, "%s: no memory for its contents", path);
+    *data = grown;
+    *capacity = doubled;
+    return WB_OK;
+}
+
+wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_error *err) {
+    *file = (wb_file){0};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(path, err);
+    uint8_t *data = NULL;
+    size_t capacity = 0, n_bytes = 0;
+    wb_status status = WB_OK;
+    for (;;) {
+        status = grow(&data, &capacity, n_bytes, path, err);
+        if (status) break;
+        const ssize_t got = read(fd, data + n_bytes, capacity - n_bytes - 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) status = fail_errno(path, err);
+        if (got <= 0) break;
+        n_bytes += (size_t)got;
+        if (n_bytes > max_bytes) {
+            status = wb_fail(err, WB_ERR_FORMAT, max_bytes, "%s: longer than %zu bytes", path,
+                             max_bytes);
+            break;
+        }
+    }
+    close(fd);
+    if (status) {
+        wb_free(data);
+        return status;
+    }
+    data[n_bytes] = 0;
+    *file = (wb_file){.data = data, .n_bytes = n_bytes};
+    return WB_OK;
+}
+
+void wb_file_close(wb_file *file) {
+    if (file->is_mapped)
+        munmap((void *)(uintptr_t)file->data, file->n_bytes);
+    else
+        wb_free((void *)(uintptr_t)file->data);
+    *file = (wb_file){0};
+}
+
+bool wb_file_exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool wb_path_join(char *out, size_t capacity, const char *dir, const char *name) {
+    const size_t length = strlen(dir);
+    const char *separator = length > 0 && dir[length - 1] == '/' ? "" : "/";
+    const int n = snprintf(out, capacity, "%s%s%s", dir, separator, name);
+    return n >= 0 && (size_t)n < capacity;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this process may use of the machine: instruction sets (CPUID and XGETBV:
+// the operating system must save the registers too), cores of the affinity
+// mask, cache sizes.
+#ifndef WB_CPU_H
+#define WB_CPU_H
+
+#include "base/base.h"
+
+enum {
+    WB_CPU_AVX2 = 1 << 0,         // AVX2, FMA, F16C
+    WB_CPU_AVX512 = 1 << 1,       // F, BW, CD, DQ, VL: Skylake-SP and later, Zen 4 and later
+    WB_CPU_AVX512_VNNI = 1 << 2,  // vpdpbusd
+    WB_CPU_AVX512_BF16 = 1 << 3,  // vdpbf16ps
+    WB_CPU_AVX512_FP16 = 1 << 4,  // half-precision arithmetic: Sapphire Rapids and later
+};
+
+typedef struct wb_cpu {
+    char name[64];
+    uint32_t flags;
+    int n_cores;                           // physical cores in the affinity mask
+    int n_threads;                         // hardware threads in it
+    size_t l1d_bytes, l2_bytes, l3_bytes;  // reachable from one core; 0: unknown
+} wb_cpu;
+
+void wb_cpu_detect(wb_cpu *cpu);
+
+// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512");
+// NULL or an unknown name lowers nothing.
+uint32_t wb_cpu_limit(uint32_t flags, const char *limit);
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Hugging Face model folder as bytes with names: the configuration and the tensors
+// of config.json with model.safetensors or pytorch_model.bin, single or sharded. Nothing in a
+// file is trusted, nothing in it is run, tensors stay mapped where they lie.
+#ifndef WB_CHECKPOINT_H
+#define WB_CHECKPOINT_H
+
+#include "base/base.h"
+
+typedef enum wb_dtype {
+    WB_DTYPE_F32,
+    WB_DTYPE_F16,
+    WB_DTYPE_BF16,
+    WB_DTYPE_I64,
+    WB_DTYPE_OTHER
+} wb_dtype;
+
+typedef enum wb_config_activation {
+    WB_CONFIG_GELU,
+    WB_CONFIG_RELU,
+    WB_CONFIG_SILU
+} wb_config_activation;
+
+enum { WB_MAX_RANK = 4 };
+
+typedef struct wb_tensor {
+    const char *name;  // borrowed from the checkpoint
+    wb_dtype dtype;
+    int rank;
+    int64_t shape[WB_MAX_RANK];
+    const uint8_t *data;  // borrowed, little-endian, contiguous, any alignment
+    size_t n_bytes;
+} wb_tensor;
+
+typedef struct wb_config {
+    int n_layers, d_model, n_heads, d_head, d_ff, vocab_size, max_positions, n_labels;
+    wb_config_activation activation;
+    bool is_regression;    // problem_type "regression" or n_labels == 1
+    bool has_sinusoidal;   // sinusoidal_pos_embds: the table is in the file all the same
+    bool has_label_names;  // id2label has names other than LABEL_i
+    char **labels;         // [n_labels], owned
+} wb_config;
+
+typedef struct wb_checkpoint wb_checkpoint;
+
+// Reads config.json and the weights, and checks that every tensor a DistilBERT classifier of this
+// configuration needs is there once in the right shape, and nothing unexpected is. The error names
+// the tensor. pytorch_model.bin: a zip of stored entries with a pickle, read by a restricted
+// interpreter that rebuilds tensors and knows no other object.
+//   WB_ERR_IO, WB_ERR_FORMAT, WB_ERR_MODEL, WB_ERR_MEMORY
+wb_status wb_checkpoint_open(wb_checkpoint **out, const char *dir, wb_error *err);
+void wb_checkpoint_close(wb_checkpoint *checkpoint);
+
+const wb_config *wb_checkpoint_config(const wb_checkpoint *checkpoint);
+// "model.safetensors", "pytorch_model.bin", or the index's name.
+const char *wb_checkpoint_weights_file(const wb_checkpoint *checkpoint);
+// NULL where there is none. Names as in the file,
+// "distilbert.transformer.layer.0.attention.q_lin.weight".
+const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const char *name);
+
+// y[n] <- elements [first, first + n) of the tensor as f32, exactly. The range must lie inside.
+void wb_tensor_widen(float *y, const wb_tensor *tensor, size_t first, size_t n);
+
+#endif
