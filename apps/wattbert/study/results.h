@@ -5,7 +5,7 @@
 #ifndef RESULTS_H
 #define RESULTS_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "wattbert/error.h"
@@ -51,6 +51,22 @@ typedef struct result_table {
     int n_rows;
 } result_table;
 
+// The format as a table: name in the file, place in the row.
+typedef struct result_column {
+    const char *name;
+    size_t offset;
+    size_t capacity;  // bytes of a text with its final 0; 0: a number
+} result_column;
+
+// All columns in the file's order; NULL past the end. Static.
+const result_column *result_column_at(int index);
+// NULL where there is no such column.
+const result_column *result_column_named(const char *name);
+// The text of a cell; "" for numbers.
+const char *result_text(const result_row *row, const result_column *column);
+// The number of a cell; NAN for texts and for what was not measured.
+double result_number(const result_row *row, const result_column *column);
+
 // Every field empty or NAN.
 void result_row_clear(result_row *row);
 
@@ -60,7 +76,7 @@ void result_write_header(FILE *file);
 void result_write_row(FILE *file, const result_row *row);
 
 // Appends the rows of a CSV file to *table (zero it first). WB_ERR_IO, WB_ERR_FORMAT (line number
-// in offset), WB_ERR_MEMORY.
+// in offset), WB_ERR_MEMORY; after a failure *table is as before.
 wb_status result_read(result_table *table, const char *path, wb_error *err);
 void result_table_free(result_table *table);
 
