@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this process may use, asked once when an engine or a program starts. The one place that
+// knows CPUID; kernels and plans see flags only.
+#include "cpu/cpu.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "cpu/topology.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+// __builtin_cpu_supports asks XGETBV whether the operating system saves the wide registers.
+// What it does not know by name in both compilers (F16C, AVX512-FP16) is one CPUID bit on top of
+// a set whose registers are saved.
+static uint32_t read_flags(void) {
+    unsigned a, b, c, d;
+    uint32_t flags = 0;
+    __builtin_cpu_init();
+    const bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c) return 0;
+    flags |= WB_CPU_AVX2;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
+        !__builtin_cpu_supports("avx512vl"))
+        return flags;
+    flags |= WB_CPU_AVX512;
+    if (__builtin_cpu_supports("avx512vnni")) flags |= WB_CPU_AVX512_VNNI;
+    if (__builtin_cpu_supports("avx512bf16")) flags |= WB_CPU_AVX512_BF16;
+    const unsigned avx512_fp16_bit = 1u << 23;  // leaf 7 EDX, Intel SDM volume 2A, CPUID
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & avx512_fp16_bit))
+        flags |= WB_CPU_AVX512_FP16;
+    return flags;
+}
+
+// text[48] <- the processor's brand string; false where it has none.
+static bool read_brand(char text[49]) {
+    unsigned registers[12];
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned *r = registers + 4 * i;
+        if (!__get_cpuid(0x80000002u + i, &r[0], &r[1], &r[2], &r[3])) return false;
+    }
+    memcpy(text, registers, 48);
+    text[48] = 0;
+    return true;
+}
+#else
+static uint32_t read_flags(void) {
+    return 0;
+}
+
+static bool read_brand(char text[49]) {
+    text[0] = 0;
+    return false;
+}
+#endif
+
+// The value of the first "model name" line: what Linux calls a processor where CPUID does not.
+static bool read_model_name(char *name, size_t capacity) {
+    wb_file file;
+    const size_t most_bytes = (size_t)16 << 20;  // 512 threads make 800 kB
+    if (wb_file_read(&file, "/proc/cpuinfo", most_bytes, NULL)) return false;
+    const char *line = strstr((const char *)file.data, "model name");
+    const char *value = line ? strchr(line, ':') : NULL;
+    if (value) snprintf(name, capacity, "%.*s", (int)strcspn(value + 1, "\n"), value + 1);
+    wb_file_close(&file);
+    return value != NULL;
+}
+
+// Brand strings are padded with blanks, in front, inside and behind: keep one between words.
+static void squeeze_blanks(char *text) {
+    char *out = text;
+    for (const char *in = text; *in; in++)
+        if (*in != ' ' || (out > text && out[-1] != ' ')) *out++ = *in;
+    if (out > text && out[-1] == ' ') out--;
+    *out = 0;
+}
+
+static void read_name(char *name, size_t capacity) {
+    char brand[49];
+    if (read_brand(brand)) snprintf(name, capacity, "%s", brand);
+    squeeze_blanks(name);
+    if (!name[0] && read_model_name(name, capacity)) squeeze_blanks(name);
+    if (name[0]) return;
+    struct utsname system;
+    const bool is_known = uname(&system) == 0;
+    snprintf(name, capacity, "%.*s", (int)capacity - 1, is_known ? system.machine : "unknown");
+}
+
+void wb_cpu_detect(wb_cpu *cpu) {
+    *cpu = (wb_cpu){.flags = read_flags()};
+    if (!wb_topology_from_hwloc(cpu)) {
+        size_t mask_bytes = 0;
+        cpu_set_t *mask = wb_topology_mask(&mask_bytes);
+        if (mask) wb_topology_from_sysfs(cpu, "", mask, mask_bytes);
+        wb_free(mask);
+    }
+    if (cpu->n_threads < 1) cpu->n_threads = cpu->n_cores = 1;
+    read_name(cpu->name, sizeof cpu->name);
+}
+
+uint32_t wb_cpu_limit(uint32_t flags, const char *limit) {
+    if (!limit) return flags;
+    if (strcmp(limit, "scalar") == 0) return 0;
+    if (strcmp(limit, "avx2") == 0) return flags & WB_CPU_AVX2;
+    return flags;
+}
