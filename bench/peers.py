@@ -1,0 +1,465 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""wattbert beside what a user would pick instead: one process tree, equal threads, interleaved rounds.
+
+    bench/peers.py --library build/release/libwattbert.so [--threads 2] [--rounds 7] [--out FILE.md]
+
+Needs torch, transformers, onnx, onnxruntime, openvino, nncf, ctranslate2 and numpy (`./run bench` makes a
+virtual environment for them). All contenders hold the same random DistilBERT of real size (66 M weights) and
+see the same token ids, whose lengths are drawn like GLUE's: SST-2 about 25 tokens a text, MNLI about 38. Each
+lives in a process of its own, blocked on a pipe while another one runs. A round runs every contender once
+on the whole set, in random order; a table row is the median of the rounds with the smallest and the largest.
+Only real tokens count. wattbert starts from texts (its tokenizer's time is inside), the peers from token ids.
+Outputs are compared with PyTorch's f32 logits (CTranslate2 has no classifier: its hidden state is) before anything is timed.
+"""
+import argparse
+import ctypes
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+LENGTHS = {"sst2": (3.1, 0.55, 4), "mnli": (3.55, 0.40, 8)}  # log-normal mean, deviation; shortest
+SINGLE_TEXTS = 48
+LONGEST = 128
+FIRST_WORD = 1000  # ids below are special or unused
+
+# contender: (precision class, what the table calls it)
+CONTENDERS = {
+    "torch-f32": ("f32", "PyTorch f32 (sdpa)"),
+    "torch-bf16": ("bf16", "PyTorch bf16 (sdpa)"),
+    "ort-f32": ("f32", "ONNX Runtime f32"),
+    "ort-i8": ("i8", "ONNX Runtime int8 (dynamic, per channel)"),
+    "openvino-f32": ("f32", "OpenVINO f32"),
+    "openvino-bf16": ("bf16", "OpenVINO bf16"),
+    "openvino-i8": ("i8", "OpenVINO int8 (NNCF static)"),
+    "ct2-f32": ("f32", "CTranslate2 f32"),
+    "ct2-i8": ("i8", "CTranslate2 int8"),
+    "wattbert-baseline": ("f32", "wattbert baseline"),
+    "wattbert-f32-flash+packed": ("f32", "wattbert f32-flash+packed"),
+    "wattbert-bf16+packed": ("bf16", "wattbert bf16+packed"),
+    "wattbert-i8-dynamic+packed": ("i8", "wattbert i8-dynamic+packed"),
+}
+
+
+# ---- the common material -------------------------------------------------------------------------
+
+
+def make_model(folder):
+    """A Hugging Face folder with random weights; word i of the vocabulary is the text "wi"."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = DistilBertConfig(num_labels=2)
+    DistilBertForSequenceClassification(config).save_pretrained(folder)
+    vocabulary = ["[PAD]"] + [f"[unused{i}]" for i in range(99)] + ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary += [f"w{i}" for i in range(len(vocabulary), config.vocab_size)]
+    with open(f"{folder}/vocab.txt", "w") as file:
+        file.write("\n".join(vocabulary) + "\n")
+    with open(f"{folder}/tokenizer_config.json", "w") as file:
+        json.dump({"do_lower_case": True, "model_max_length": 512}, file)
+
+
+def make_texts(task, n):
+    """Token ids of n texts, [CLS] words [SEP]."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    mean, deviation, shortest = LENGTHS[task]
+    lengths = np.clip(np.exp(rng.normal(mean, deviation, n)).astype(int), shortest, LONGEST)
+    return [[101] + rng.integers(FIRST_WORD, 30000, k - 2).tolist() + [102] for k in lengths]
+
+
+def batches(texts, mode):
+    """(ids, mask) arrays and the texts' indices: the study's padding, batches in order of length, or one by one."""
+    import numpy as np
+
+    if mode == "single":
+        groups = [[i] for i in range(min(SINGLE_TEXTS, len(texts)))]
+    elif mode == "padded":
+        groups = [list(range(i, min(i + 16, len(texts)))) for i in range(0, len(texts), 16)]
+    else:
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        groups = [order[i : i + 32] for i in range(0, len(order), 32)]
+    out = []
+    for group in groups:
+        width = LONGEST if mode == "padded" else max(len(texts[i]) for i in group)
+        ids = np.zeros((len(group), width), np.int64)
+        mask = np.zeros_like(ids)
+        for row, i in enumerate(group):
+            ids[row, : len(texts[i])] = texts[i]
+            mask[row, : len(texts[i])] = 1
+        out.append((ids, mask, group))
+    return out
+
+
+# ---- contenders: each returns run(ids, mask) -> logits or hidden states ----------------------------
+
+
+def torch_runner(folder, threads, dtype):
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    torch.set_num_threads(threads)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+    ).eval()
+
+    def run(ids, mask):
+        with torch.inference_mode():
+            return model(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits.float().numpy()
+
+    return run
+
+
+def export_onnx(folder):
+    """folder/model.onnx, fused by ONNX Runtime's optimizer where it can be."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    path = f"{folder}/model.onnx"
+    if os.path.exists(path):
+        return path
+    model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask):
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+
+    axes = {"input_ids": {0: "b", 1: "s"}, "attention_mask": {0: "b", 1: "s"}}
+    example = (torch.ones(2, 16, dtype=torch.long), torch.ones(2, 16, dtype=torch.long))
+    names = list(axes)
+    try:
+        torch.onnx.export(Logits(), example, path, input_names=names, output_names=["logits"], dynamic_axes=axes,
+                          opset_version=17, dynamo=False)
+    except Exception:  # the older exporter does not know every mask operation of newer transformers
+        torch.onnx.export(Logits(), example, path, input_names=names, output_names=["logits"], dynamic_shapes=axes,
+                          dynamo=True)
+    return path
+
+
+def ort_runner(folder, threads, precision):
+    import onnx
+    import onnxruntime as ort
+    from onnxruntime.transformers import optimizer
+
+    path = export_onnx(folder)
+    if precision == "i8":
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(path, f"{folder}/model_i8.onnx", weight_type=QuantType.QInt8, per_channel=True,
+                         extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT})
+        path = f"{folder}/model_i8.onnx"
+    else:
+        fused = optimizer.optimize_model(path, model_type="bert", num_heads=12, hidden_size=768)
+        path = f"{folder}/model_fused.onnx"
+        fused.save_model_to_file(path)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda ids, mask: session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def openvino_runner(folder, threads, precision):
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(export_onnx(folder))
+    if precision == "i8":
+        import nncf
+
+        calibration = [dict(input_ids=i, attention_mask=m) for i, m, _ in batches(make_texts("sst2", 128), "sorted")]
+        model = nncf.quantize(model, nncf.Dataset(calibration), model_type=nncf.ModelType.TRANSFORMER,
+                              subset_size=len(calibration))
+    compiled = core.compile_model(model, "CPU", {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+    request = compiled.create_infer_request()
+    return lambda ids, mask: request.infer({"input_ids": ids, "attention_mask": mask})[0]
+
+
+def ct2_runner(folder, threads, precision):
+    import ctranslate2
+    import numpy as np
+    from ctranslate2.converters import TransformersConverter
+    from transformers import DistilBertModel, DistilBertTokenizer
+
+    encoder = f"{folder}/encoder"
+    DistilBertModel.from_pretrained(folder).save_pretrained(encoder)
+    DistilBertTokenizer(f"{folder}/vocab.txt").save_pretrained(encoder)
+    TransformersConverter(encoder).convert(f"{folder}/ct2", force=True)
+    kind = {"f32": "float32", "i8": "int8_float32"}[precision]
+    model = ctranslate2.Encoder(f"{folder}/ct2", device="cpu", compute_type=kind, intra_threads=threads)
+
+    def run(ids, mask):
+        rows = [row[: int(k)].tolist() for row, k in zip(ids, mask.sum(1))]
+        return np.array(model.forward_batch(rows).last_hidden_state)
+
+    return run
+
+
+class Text(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char_p), ("n_bytes", ctypes.c_size_t), ("pair", ctypes.c_char_p),
+                ("pair_bytes", ctypes.c_size_t)]
+
+
+class Options(ctypes.Structure):
+    _fields_ = [("technique", ctypes.c_char_p), ("n_threads", ctypes.c_int), ("batch_size", ctypes.c_int),
+                ("padded_length", ctypes.c_int), ("token_budget", ctypes.c_int), ("sort_batches", ctypes.c_int),
+                ("calibration", ctypes.c_void_p)]
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("status", ctypes.c_int), ("offset", ctypes.c_uint64), ("message", ctypes.c_char * 512)]
+
+
+def wattbert_runner(library, folder, threads, technique):
+    """classify(texts of ids) -> logits, through the public C interface, tokenizer included."""
+    import numpy as np
+
+    wb = ctypes.CDLL(os.path.abspath(library))
+    wb.wb_default_options.restype = Options
+    error = Error()
+
+    def check(status):
+        if status:
+            raise RuntimeError(error.message.decode())
+
+    model, engine = ctypes.c_void_p(), ctypes.c_void_p()
+    check(wb.wb_model_open(ctypes.byref(model), folder.encode(), ctypes.byref(error)))
+    options = wb.wb_default_options()
+    options.technique = technique.encode()
+    options.n_threads = threads
+    check(wb.wb_engine_open(ctypes.byref(engine), model, ctypes.byref(options), ctypes.byref(error)))
+
+    def prepare(texts):
+        strings = [" ".join(f"w{i}" for i in ids[1:-1]).encode() for ids in texts]
+        return (Text * len(texts))(*[Text(s, len(s), None, 0) for s in strings])
+
+    def run(prepared):
+        logits = np.zeros((len(prepared), 2), np.float32)
+        check(wb.wb_classify(engine, prepared, len(prepared), logits.ctypes.data_as(ctypes.c_void_p),
+                             ctypes.byref(error)))
+        return logits
+
+    return prepare, run
+
+
+# ---- a worker process: one contender, told over a pipe what to run ----------------------------------
+
+
+def open_contender(name, folder, threads, library):
+    """passes(task, mode) -> a function that runs the whole set once and returns its outputs by text."""
+    import numpy as np
+
+    if name.startswith("wattbert-"):
+        prepare, run = wattbert_runner(library, folder, threads, name.split("-", 1)[1])
+
+        def passes(texts, mode):
+            if mode == "single":
+                singles = [prepare([t]) for t in texts[:SINGLE_TEXTS]]
+                return lambda: np.concatenate([run(s) for s in singles])
+            prepared = prepare(texts)
+            return lambda: run(prepared)
+
+        return passes
+    kind, precision = name.split("-")
+    if kind == "torch":
+        run = torch_runner(folder, threads, {"f32": "float32", "bf16": "bfloat16"}[precision])
+    else:
+        run = {"ort": ort_runner, "openvino": openvino_runner, "ct2": ct2_runner}[kind](folder, threads, precision)
+
+    def passes(texts, mode):
+        groups = batches(texts, mode)
+
+        def whole():
+            outputs = [None] * sum(len(g) for _, _, g in groups)
+            for ids, mask, group in groups:
+                rows = run(ids, mask)
+                for row, i in enumerate(group):
+                    outputs[i] = rows[row, 0, :2] if rows.ndim == 3 else rows[row]
+            return np.array(outputs, np.float32)
+
+        return whole
+
+    return passes
+
+
+def worker(arguments):
+    # Libraries print to stdout; the pipe to the parent is kept apart.
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    ready = {}
+    try:
+        passes = open_contender(arguments.worker, arguments.folder, arguments.threads, arguments.library)
+        print("ready", file=pipe, flush=True)
+    except Exception as failure:
+        print(f"failed {failure!r}"[:300], file=pipe, flush=True)
+        return
+    for line in sys.stdin:
+        command, task, mode = line.split()
+        if (task, mode) not in ready:
+            texts = make_texts(task, arguments.texts)
+            ready[task, mode] = passes(texts, mode)
+            ready[task, mode]()  # warm-up: shapes compiled, caches filled
+        if command == "outputs":
+            print(json.dumps(ready[task, mode]().tolist()), file=pipe, flush=True)
+            continue
+        start, n = time.perf_counter(), 0
+        while n == 0 or time.perf_counter() - start < arguments.seconds:
+            ready[task, mode]()
+            n += 1
+        print((time.perf_counter() - start) / n, file=pipe, flush=True)
+
+
+class Contender:
+    def __init__(self, name, arguments, folder):
+        self.name = name
+        environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), HF_HUB_OFFLINE="1")
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--worker", name, "--folder", folder, "--threads", str(arguments.threads),
+             "--library", arguments.library, "--texts", str(arguments.texts), "--seconds", str(arguments.seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        self.answer = self.process.stdout.readline().strip()
+
+    def ask(self, command, task, mode):
+        print(command, task, mode, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.name} ended")
+        return json.loads(answer)
+
+
+# ---- the run ------------------------------------------------------------------------------------------
+
+
+def compare_outputs(contenders, log):
+    """Largest difference from PyTorch f32 over the SST-2 set, and how many labels agree."""
+    import numpy as np
+
+    reference = np.array(contenders["torch-f32"].ask("outputs", "sst2", "sorted"))
+    hidden = None
+    for name, contender in contenders.items():
+        mode = "padded" if name == "wattbert-baseline" else "sorted"
+        out = np.array(contender.ask("outputs", "sst2", mode))
+        if name.startswith("ct2"):
+            hidden = out if hidden is None else hidden
+            log(f"| {CONTENDERS[name][1]} | {np.abs(out - hidden).max():.2e} from CTranslate2 f32 (hidden state) | |")
+        else:
+            agree = (out.argmax(1) == reference.argmax(1)).mean()
+            log(f"| {CONTENDERS[name][1]} | {np.abs(out - reference).max():.2e} | {100 * agree:.1f} % |")
+
+
+def modes_of(name):
+    if name == "wattbert-baseline":
+        return ["padded"]
+    return ["sorted", "single"] if name.startswith("wattbert-") else ["padded", "sorted", "single"]
+
+
+def measure(contenders, task, arguments):
+    """{(name, mode): [tokens per second of each round]}"""
+    texts = make_texts(task, arguments.texts)
+    tokens = {"single": sum(len(t) for t in texts[:SINGLE_TEXTS])}
+    total = sum(len(t) for t in texts)
+    slots = [(name, mode) for name in contenders for mode in modes_of(name)]
+    rates = {slot: [] for slot in slots}
+    for _ in range(arguments.rounds):
+        random.shuffle(slots)
+        for name, mode in slots:
+            seconds = contenders[name].ask("time", task, mode)
+            rates[name, mode].append(tokens.get(mode, total) / seconds)
+    return rates, total / len(texts)
+
+
+def median(values):
+    values = sorted(values)
+    middle = len(values) // 2
+    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+
+
+def spread(values):
+    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+
+
+def report(task, rates, mean_tokens, log):
+    names = {"padded": "padded to 128, batch 16", "sorted": "best batching", "single": "one text at a time"}
+    log(f"\n## {task.upper()} lengths (mean {mean_tokens:.1f} tokens): real tokens/s, median (smallest to largest)\n")
+    log("| | " + " | ".join(names.values()) + " |\n| --- | ---: | ---: | ---: |")
+    for name in dict.fromkeys(n for n, _ in rates):
+        cells = [spread(rates[name, mode]) if (name, mode) in rates else "" for mode in names]
+        log(f"| {CONTENDERS[name][1]} | " + " | ".join(cells) + " |")
+    log("\n| wattbert against the best peer of its precision, round by round | mode | ratio |\n| --- | --- | ---: |")
+    for name, mode in rates:
+        precision = CONTENDERS[name][0]
+        # CTranslate2 drops padding: its best batching may be the padded one.
+        allowed = {"sorted": ("sorted", "padded")}.get(mode, (mode,))
+        peers = [v for (n, m), v in rates.items()
+                 if m in allowed and CONTENDERS[n][0] == precision and not n.startswith("wattbert")]
+        if not name.startswith("wattbert-") or not peers:
+            continue
+        best = max(peers, key=median)
+        ratios = [a / b for a, b in zip(rates[name, mode], best)]
+        log(f"| {CONTENDERS[name][1]} | {names[mode]} | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", default="build/release/libwattbert.so")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--texts", type=int, default=128)
+    parser.add_argument("--seconds", type=float, default=1.0, help="least time of one contender's turn")
+    parser.add_argument("--tasks", default="sst2,mnli")
+    parser.add_argument("--only", help="contenders whose name holds one of these words, comma-separated")
+    parser.add_argument("--out", help="Markdown file to write as well")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return worker(arguments)
+
+    lines = []
+
+    def log(text):
+        print(text, flush=True)
+        lines.append(text)
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(folder)
+        export_onnx(folder)
+        words = arguments.only.split(",") if arguments.only else [""]
+        wanted = [n for n in CONTENDERS if n == "torch-f32" or any(w in n for w in words)]
+        with open("/proc/cpuinfo") as file:
+            cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+        log(f"# wattbert and its peers on one machine\n\n{cpu}, {platform.system()} {platform.machine()}, "
+            f"{arguments.threads} threads each, {arguments.rounds} interleaved rounds of at least {arguments.seconds} s, "
+            f"{arguments.texts} texts, {time.strftime('%Y-%m-%d', time.gmtime())}. DistilBERT's real size, random weights.\n")
+        log("Command: `" + " ".join(["bench/peers.py"] + sys.argv[1:]) + "`\n")
+        contenders = {}
+        for name in wanted:
+            contender = Contender(name, arguments, folder)
+            if contender.answer == "ready":
+                contenders[name] = contender
+            else:
+                log(f"Not run: {CONTENDERS[name][1]}: {contender.answer}\n")
+        log("| outputs | largest difference from PyTorch f32 | same label |\n| --- | --- | --- |")
+        compare_outputs(contenders, log)
+        for task in arguments.tasks.split(","):
+            report(task, *measure(contenders, task, arguments), log)
+    if arguments.out:
+        with open(arguments.out, "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
