@@ -37,7 +37,8 @@ typedef struct wb_file {
     bool is_mapped;  // else owned memory
 } wb_file;
 
-// Maps a regular file read-only. WB_ERR_IO names the path and errno.
+// Maps a regular file read-only. WB_ERR_IO, or WB_ERR_DENIED where only the permission is
+// missing, names the path and errno's text; anything but a regular file is WB_ERR_IO.
 wb_status wb_file_map(wb_file *file, const char *path, wb_error *err);
 // Reads at most max_bytes of anything readable (sysfs and procfs report size 0); a
 // longer file is WB_ERR_FORMAT. data ends in an extra 0 byte that n_bytes does not count.
@@ -65,7 +66,8 @@ wb_status wb_pool_open(wb_pool **out, int n_threads, wb_error *err);
 void wb_pool_close(wb_pool *pool);
 int wb_pool_threads(const wb_pool *pool);
 // Returns when all tasks are done. Tasks are handed out in order, one at a time, the
-// caller works too. Waiting threads sleep: they spin no longer than a wake-up costs.
+// caller works too, and alone where there is one task. Waiting threads sleep: they spin no longer
+// than a wake-up costs.
 void wb_pool_run(wb_pool *pool, wb_task *task, void *context, int n_tasks);
 
 // ---- random.c: reproducible everywhere, unlike rand() ----

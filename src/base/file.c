@@ -19,7 +19,8 @@ static wb_status fail_errno(const char *path, wb_error *err) {
 
 wb_status wb_file_map(wb_file *file, const char *path, wb_error *err) {
     *file = (wb_file){0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    // O_NONBLOCK: a pipe that a hostile folder calls model.safetensors must not hang the open.
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return fail_errno(path, err);
     struct stat info;
     wb_status status = WB_OK;
