@@ -98,6 +98,10 @@ static void test_affinity_mask_bounds_threads(void **state) {
 
 static void test_sysfs_agrees_with_hwloc(void **state) {
     (void)state;
+    // Some sandboxes show no topology in sysfs: there, hwloc asks CPUID.
+    if (!wb_file_exists("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list") ||
+        !wb_file_exists("/sys/devices/system/cpu/cpu0/cache/index0/size"))
+        skip();
     wb_cpu hwloc = {0}, sysfs = {0};
     if (!wb_topology_from_hwloc(&hwloc)) skip();
     size_t mask_bytes = 0;
@@ -144,7 +148,7 @@ static void write_cache(int cpu, int index, const char *level, const char *type,
 static wb_cpu read_machine(const int *cpus, int n_cpus) {
     cpu_set_t mask;
     CPU_ZERO(&mask);
-    for (int i = 0; i < n_cpus; i++) CPU_SET(cpus[i], &mask);
+    for (int i = 0; i < n_cpus; i++) CPU_SET((size_t)cpus[i], &mask);
     wb_cpu cpu = {.flags = WB_CPU_AVX2};
     wb_topology_from_sysfs(&cpu, root, &mask, sizeof mask);
     assert_int_equal(cpu.flags, WB_CPU_AVX2);
