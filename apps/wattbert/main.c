@@ -9,6 +9,10 @@
 #include "app.h"
 
 static const app_command commands[] = {
+    {"classify", "MODEL [TEXT...]", "labels of texts, with joules if asked", command_classify},
+    {"eval", "MODEL --task TASK --data DIR", "the score on a GLUE task", command_eval},
+    {"tokenize", "MODEL [TEXT...]", "token ids of texts", command_tokenize},
+    {"plan", "MODEL", "what would run on this machine, and why", command_plan},
     {"meter", "[-- COMMAND...]", "joules of a command, or until Ctrl-C", command_meter},
     {"doctor", "", "what this machine can run and measure, and why not the rest", command_doctor},
 };
