@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// y[m, n] <- epilogue(x[m, k] . w[n, k]^T) in f32 over 16 lanes, and the register tile that
+// attention uses too. Written over lanes.h, which a set's file includes first.
+#ifndef WB_KERNELS_GEMM_F32_H
+#define WB_KERNELS_GEMM_F32_H
+
+#include "kernels/generic/tile.h"
+
+// A longer k is cut, and the chain of sums goes on from y: at most 256 KB of a panel are then live
+// in the second-level cache, whatever k is.
+enum { DEPTH_F32 = 1024 };
+
+// sum[rows, 16 vectors] += x[rows, k] . w[k, 16 vectors]; rows and vectors are constants of the
+// caller, so that all loops over them are unrolled and sum lives in registers.
+KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows,
+                                 const int vectors, const float *x, size_t ld_x, const float *w,
+                                 size_t ld_w, int k) {
+    for (int kk = 0; kk < k; kk++, w += ld_w) {
+        lanes column[TILE_VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) column[v] = lanes_load(w + 16 * v);
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) {
+            const lanes row = lanes_all(x[(size_t)r * ld_x + (size_t)kk]);
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; v++) sum[r][v] = lanes_fma(row, column[v], sum[r][v]);
+        }
+    }
+}
+
+// Rows [i, i + rows) x the columns of one panel, over k values that are the first, the last or the
+// middle ones of the chain.
+KERNEL_INLINE void tile_f32(const output *out, int i, const int rows, int j, const float *x,
+                            size_t ld_x, const float *panel, int k, bool is_first, bool is_last) {
+    lanes sum[TILE_ROWS][TILE_VECTORS];
+    open_tile(sum, rows, out, i, j, is_first);
+    multiply_tile(sum, rows, TILE_VECTORS, x, ld_x, panel, TILE_N, k);
+    close_tile(sum, rows, out, i, j, is_last);
+}
+
+KERNEL_INLINE void gemm_lanes_f32(const output *out, const float *x, int ld_x, const float *packed,
+                                  int k) {
+    const size_t ld = (size_t)ld_x;
+    for (int j = 0; j < out->n; j += TILE_N, packed += (size_t)k * TILE_N) {
+        int from = 0;
+        do {
+            const int depth = smaller(k - from, DEPTH_F32);
+            const float *w = packed + (size_t)from * TILE_N;
+            const bool first = from == 0, last = from + depth == k;
+            for (int i = 0, rows; i < out->m; i += rows) {
+                const float *xi = x + (size_t)i * ld + from;
+                rows = tile_rows(out->m - i);
+                switch (TILE_ROWS == 1 ? 1 : rows) {
+                    case 1: tile_f32(out, i, 1, j, xi, ld, w, depth, first, last); break;
+                    case 2: tile_f32(out, i, 2, j, xi, ld, w, depth, first, last); break;
+                    case 3: tile_f32(out, i, 3, j, xi, ld, w, depth, first, last); break;
+                    case 4: tile_f32(out, i, 4, j, xi, ld, w, depth, first, last); break;
+                    case 5: tile_f32(out, i, 5, j, xi, ld, w, depth, first, last); break;
+                    default: tile_f32(out, i, 6, j, xi, ld, w, depth, first, last); break;
+                }
+                if (last && out->epilogue.activation) activate_tile(out, i, rows, j);
+            }
+            from += depth;
+        } while (from < k);
+    }
+}
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels that go along rows: quantise, cast, add and normalise, softmax. Sums and maxima run in 16
+// lanes, element i in lane i % 16. Written over lanes.h, which a set's file includes first.
+#ifndef WB_KERNELS_ROWS_H
+#define WB_KERNELS_ROWS_H
+
+#include "kernels/generic/tile.h"
+
+// Under this a row's inverse scale would overflow; it counts as zeros.
+static const float smallest_absmax = 0x1p-100f;
+
+KERNEL_INLINE float row_absmax(const float *x, int k) {
+    lanes greatest = lanes_all(0.0f);
+    for (int i = 0; i < k; i += 16)
+        greatest = lanes_max(greatest, lanes_abs(load_columns(x + i, k - i)));
+    return lanes_greatest(greatest);
+}
+
+// q <- 128 + round(x * inverse): adding 1.5 * 2^23 + 128 in the one rounding of the
+// multiply-add leaves q in the low byte.
+KERNEL_INLINE void quantize_row(uint8_t *q, const float *x, float inverse, int k) {
+    const lanes factor = lanes_all(inverse), shift = lanes_all(0x1.8p23f + 128.0f);
+    for (int i = 0; i < k; i += 16) {
+        const lanes v = lanes_fma(load_columns(x + i, k - i), factor, shift);
+        if (k - i >= 16) {
+            lanes_store_low_bytes(q + i, v);
+        } else {
+            uint8_t last[16];
+            lanes_store_low_bytes(last, v);
+            memcpy(q + i, last, (size_t)(k - i));
+        }
+    }
+}
+
+KERNEL_INLINE void quantize_rows(uint8_t *q, int ld_q, float *scale, const float *x, int ld_x,
+                                 int m, int k) {
+    for (int i = 0; i < m; i++) {
+        const float *row = x + (size_t)i * (size_t)ld_x;
+        const float absmax = row_absmax(row, k);
+        const bool is_zero = absmax < smallest_absmax;
+        scale[i] = is_zero ? 0.0f : absmax / 127.0f;
+        quantize_row(q + (size_t)i * (size_t)ld_q, row, is_zero ? 0.0f : 127.0f / absmax, k);
+    }
+}
+
+KERNEL_INLINE void cast_rows(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k,
+                             bool is_bf16) {
+    for (int i = 0; i < m; i++) {
+        const float *from = x + (size_t)i * (size_t)ld_x;
+        uint16_t *to = y + (size_t)i * (size_t)ld_y;
+        int j = 0;
+        for (; j + 16 <= k; j += 16) convert_16(to + j, from + j, 16, is_bf16);
+        if (j < k) {
+            uint16_t last[16];
+            convert_16(last, from + j, k - j, is_bf16);
+            memcpy(to + j, last, (size_t)(k - j) * sizeof *to);
+        }
+    }
+}
+
+// y <- a + b; their sum
+KERNEL_INLINE float add_row(float *y, const float *a, const float *b, int d) {
+    lanes sum = lanes_all(0.0f);
+    for (int j = 0; j < d; j += 16) {
+        const lanes z = lanes_add(load_columns(a + j, d - j), load_columns(b + j, d - j));
+        sum = lanes_add(sum, z);
+        store_columns(y + j, z, d - j);
+    }
+    return lanes_sum(sum);
+}
+
+// z <- z - mean; the sum of the squares
+KERNEL_INLINE float centre_row(float *z, float mean, int d) {
+    lanes sum = lanes_all(0.0f);
+    for (int j = 0; j < d; j += 16) {
+        lanes difference = lanes_sub(load_columns(z + j, d - j), lanes_all(mean));
+        if (d - j < 16) difference = lanes_keep_first(difference, d - j, lanes_all(0.0f));
+        sum = lanes_fma(difference, difference, sum);
+        store_columns(z + j, difference, d - j);
+    }
+    return lanes_sum(sum);
+}
+
+KERNEL_INLINE void add_norm_rows(float *y, int ld_y, const float *a, int ld_a, const float *b,
+                                 int ld_b, const float *gamma, const float *beta, float eps, int m,
+                                 int d) {
+    for (int i = 0; i < m; i++) {
+        float *row = y + (size_t)i * (size_t)ld_y;
+        const float mean =
+            add_row(row, a + (size_t)i * (size_t)ld_a, b + (size_t)i * (size_t)ld_b, d) / (float)d;
+        const float variance = centre_row(row, mean, d) / (float)d;
+        const lanes inverse = lanes_all(1.0f / sqrtf(variance + eps));
+        for (int j = 0; j < d; j += 16) {
+            const lanes z = lanes_mul(load_columns(row + j, d - j), inverse);
+            store_columns(
+                row + j,
+                lanes_fma(z, load_columns(gamma + j, d - j), load_columns(beta + j, d - j)), d - j);
+        }
+    }
+}
+
+KERNEL_INLINE void softmax_rows(float *s, int ld_s, int m, int n, int n_valid) {
+    const lanes lowest = lanes_all(-INFINITY);
+    for (int i = 0; i < m; i++) {
+        float *row = s + (size_t)i * (size_t)ld_s;
+        lanes greatest = lowest;
+        for (int j = 0; j < n_valid; j += 16) {
+            const lanes v = load_columns(row + j, n_valid - j);
+            greatest = lanes_max(greatest, lanes_keep_first(v, smaller(16, n_valid - j), lowest));
+        }
+        const lanes maximum = lanes_all(lanes_greatest(greatest));
+
+        lanes sum = lanes_all(0.0f);
+        for (int j = 0; j < n_valid; j += 16) {
+            const int columns = smaller(16, n_valid - j);
+            const lanes e = lanes_exp(lanes_sub(load_columns(row + j, columns), maximum));
+            sum = lanes_add(sum, lanes_keep_first(e, columns, lanes_all(0.0f)));
+            store_columns(row + j, e, columns);
+        }
+        const lanes inverse = lanes_all(1.0f / lanes_sum(sum));
+        for (int j = 0; j < n_valid; j += 16)
+            store_columns(row + j, lanes_mul(load_columns(row + j, n_valid - j), inverse),
+                          n_valid - j);
+        if (n_valid < n) memset(row + n_valid, 0, (size_t)(n - n_valid) * sizeof *row);
+    }
+}
+
+#endif

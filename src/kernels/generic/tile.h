@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the products of all precisions share: how rows are cut into register tiles, and what
+// happens to a finished tile. Written over lanes.h, which a set's file includes first.
+//
+// Order of the loops: panel outside, rows inside. A panel (192 KB of f32 at
+// k = 768) is read once from memory and then stays in the second-level cache while all rows pass;
+// with a tile of 6 x 64 the core reads it at 256 bytes per 24 multiply-adds, which that cache
+// sustains.
+#ifndef WB_KERNELS_TILE_H
+#define WB_KERNELS_TILE_H
+
+#include "kernels/generic/math.h"
+#include "kernels/generic/panels.h"
+#include "kernels/kernels.h"
+
+// Where a product writes, and what it does to each cell first.
+typedef struct output {
+    float *y;  // [m, n]
+    int ld_y, m, n;
+    wb_epilogue epilogue;
+} output;
+
+KERNEL_INLINE output output_of(float *y, int ld_y, int m, int n, const wb_epilogue *epilogue) {
+    return (output){y, ld_y, m, n, epilogue ? *epilogue : (wb_epilogue){NULL, WB_LINEAR}};
+}
+
+// The next tile's rows: as equal as possible, because a lone last row would read the whole panel
+// for itself. 7 rows are 4 + 3, not 6 + 1.
+KERNEL_INLINE int tile_rows(int rows_left) {
+    const int tiles = (rows_left + TILE_ROWS - 1) / TILE_ROWS;
+    return (rows_left + tiles - 1) / tiles;
+}
+
+KERNEL_INLINE lanes load_columns(const float *p, int columns) {
+    return columns >= 16 ? lanes_load(p) : lanes_load_first(p, columns > 0 ? columns : 0);
+}
+
+KERNEL_INLINE void store_columns(float *p, lanes v, int columns) {
+    if (columns >= 16) {
+        lanes_store(p, v);
+    } else if (columns > 0) {
+        lanes_store_first(p, v, columns);
+    }
+}
+
+// sum[rows] <- the chain so far: 0, or the cells of y.
+KERNEL_INLINE void open_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows, const output *out,
+                             int i, int j, bool is_first) {
+    const float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECTORS; v++)
+            sum[r][v] = is_first ? lanes_all(0.0f)
+                                 : load_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v,
+                                                out->n - j - 16 * v);
+}
+
+// y's cells <- sum, with the bias after the chain's last link.
+KERNEL_INLINE void close_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows, const output *out,
+                              int i, int j, bool is_last) {
+    float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
+    const float *bias = is_last ? out->epilogue.bias : NULL;
+#pragma GCC unroll 4
+    for (int v = 0; v < TILE_VECTORS; v++) {
+        const int columns = out->n - j - 16 * v;
+        const lanes b = bias ? load_columns(bias + j + 16 * v, columns) : lanes_all(0.0f);
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++)
+            store_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v, lanes_add(sum[r][v], b),
+                          columns);
+    }
+}
+
+KERNEL_INLINE void activate_row(float *y, int columns, wb_activation activation) {
+    for (int c = 0; c < columns; c += 16) {
+        lanes v = load_columns(y + c, columns - c);
+        switch (activation) {
+            case WB_GELU: v = lanes_gelu(v); break;
+            case WB_RELU: v = lanes_relu(v); break;
+            case WB_SILU: v = lanes_silu(v); break;
+            case WB_LINEAR: break;
+        }
+        store_columns(y + c, v, columns - c);
+    }
+}
+
+// A second pass over the tile while it is in the first-level cache: inside the product it would be
+// copied for every number of rows, and its constants would push the sums out of registers.
+static void activate_tile(const output *out, int i, int rows, int j) {
+    const int columns = smaller(TILE_N, out->n - j);
+    for (int r = i; r < i + rows; r++) {
+        float *y = out->y + (size_t)r * (size_t)out->ld_y + j;
+        switch (out->epilogue.activation) {
+            case WB_GELU: activate_row(y, columns, WB_GELU); break;
+            case WB_RELU: activate_row(y, columns, WB_RELU); break;
+            case WB_SILU: activate_row(y, columns, WB_SILU); break;
+            case WB_LINEAR: break;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ladder: start complete, climb, choose once. Each rung overrides only what it does better,
+// and keeps tile_n and the packed layouts of the rung it stands on, so that any subset of
+// flags gives a coherent table.
+#include "kernels/kernels.h"
+
+#include "cpu/cpu.h"
+
+void wb_kernels_select(wb_kernels *kernels, uint32_t cpu_flags) {
+    wb_kernels_init_scalar(kernels);
+#if defined(__x86_64__)
+    if (cpu_flags & WB_CPU_AVX2) wb_kernels_init_avx2(kernels);
+    if (cpu_flags & WB_CPU_AVX512) {
+        wb_kernels_init_avx512(kernels);
+        // These multiply panels of the AVX-512 set and are nothing without it.
+        if (cpu_flags & WB_CPU_AVX512_VNNI) wb_kernels_init_avx512_vnni(kernels);
+        if (cpu_flags & WB_CPU_AVX512_BF16) wb_kernels_init_avx512_bf16(kernels);
+        if (cpu_flags & WB_CPU_AVX512_FP16) wb_kernels_init_avx512_fp16(kernels);
+    }
+#endif
+    kernels->cpu_flags = cpu_flags;
+}
