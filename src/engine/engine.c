@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening an engine: plan, calibration where the technique asks for it, weights, workspaces;
+// then the plan in words for whoever asks what runs.
+#include <string.h>
+
+#include "engine/engine.h"
+
+wb_options wb_default_options(void) {
+    return (wb_options){.technique = "f32-flash+packed", .batch_size = 16, .padded_length = 128};
+}
+
+static const char *precision_words(const wb_matrix *matrix) {
+    if (!matrix->is_autocast) return wb_precision_name(matrix->precision);
+    return matrix->precision == WB_BF16 ? "bf16+autocast" : "f16+autocast";
+}
+
+static void describe_matrices(wb_engine *engine) {
+    for (int i = 0; i < engine->plan.n_matrices; i++) {
+        const wb_matrix *matrix = &engine->plan.matrices[i];
+        engine->matrices[i] = (wb_matrix_plan){.name = matrix->name,
+                                               .n = matrix->n,
+                                               .k = matrix->k,
+                                               .precision = precision_words(matrix),
+                                               .error = matrix->error,
+                                               .cost_ns = matrix->cost_ns};
+    }
+}
+
+static void describe(wb_engine *engine) {
+    const wb_plan *plan = &engine->plan;
+    wb_plan_describe(&engine->words, plan, &engine->kernels);
+    describe_matrices(engine);
+    engine->info = (wb_plan_info){.technique = plan->spec->technique.name,
+                                  .precision = engine->words.precision,
+                                  .attention = wb_attention_name(plan->attention),
+                                  .packing = wb_packing_name(plan->packing),
+                                  .isa = engine->kernels.isa,
+                                  .kernels = engine->words.kernels,
+                                  .batch_rule = engine->words.batch_rule,
+                                  .n_threads = plan->n_threads,
+                                  .weights_bytes = engine->weights->n_bytes,
+                                  .n_matrices = plan->n_matrices,
+                                  .matrices = engine->matrices};
+}
+
+static wb_status open_workspaces(wb_engine *engine, wb_error *err) {
+    const int n = engine->plan.n_threads;
+    engine->workspaces = wb_alloc_array((size_t)n, sizeof *engine->workspaces);
+    engine->matrices = wb_alloc_array((size_t)engine->plan.n_matrices, sizeof *engine->matrices);
+    if (!engine->workspaces || !engine->matrices)
+        return wb_fail(err, WB_ERR_MEMORY, 0, "engine of %d threads", n);
+    for (int i = 0; i < n; i++) {
+        const wb_status status = wb_workspace_init(&engine->workspaces[i], &engine->plan,
+                                                   engine->weights, &engine->kernels, err);
+        if (status) return status;
+    }
+    return WB_OK;
+}
+
+static wb_status open_parts(wb_engine *engine, const wb_options *options, wb_error *err) {
+    wb_machine_detect(&engine->cpu);
+    wb_kernels_select(&engine->kernels, engine->cpu.flags);
+    wb_status status = wb_plan_init(&engine->plan, &engine->model->shape, options, &engine->kernels,
+                                    &engine->cpu, err);
+    if (!status) status = wb_pool_open(&engine->pool, engine->plan.n_threads, err);
+    if (!status && engine->plan.spec->is_mixed)
+        status = wb_engine_calibrate(engine, options->calibration, err);
+    const wb_tensor_source source = wb_model_source(engine->model);
+    if (!status)
+        status = wb_weights_open(&engine->weights, &engine->plan, &engine->kernels, &source, err);
+    if (!status) status = open_workspaces(engine, err);
+    return status;
+}
+
+wb_status wb_engine_open(wb_engine **out, const wb_model *model, const wb_options *options,
+                         wb_error *err) {
+    *out = NULL;
+    const wb_options defaults = wb_default_options();
+    if (!options) options = &defaults;
+    if (options->calibration && options->calibration->model != model)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "calibration texts were encoded for another model");
+    wb_engine *engine = wb_alloc_zeroed(sizeof *engine);
+    if (!engine) return wb_fail(err, WB_ERR_MEMORY, 0, "engine");
+    engine->model = model;
+    const wb_status status = open_parts(engine, options, err);
+    if (status) {
+        wb_engine_close(engine);
+        return status;
+    }
+    describe(engine);
+    *out = engine;
+    return WB_OK;
+}
+
+void wb_engine_close(wb_engine *engine) {
+    if (!engine) return;
+    for (int i = 0; engine->workspaces && i < engine->plan.n_threads; i++)
+        wb_workspace_free(&engine->workspaces[i]);
+    wb_free(engine->workspaces);
+    wb_free(engine->matrices);
+    wb_weights_close(engine->weights);
+    wb_pool_close(engine->pool);
+    wb_plan_free(&engine->plan);
+    wb_free(engine);
+}
+
+const wb_plan_info *wb_engine_plan(const wb_engine *engine) {
+    return &engine->info;
+}

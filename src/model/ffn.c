@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The feed-forward half of a layer, in blocks of rows: what lies between its two products is
+// four times as wide as x and stays in cache only if it is not made for all rows at once.
+#include "model/model.h"
+
+static void forward_block(const wb_team *team, const wb_layer_weights *weights, float *y,
+                          const float *x, int m) {
+    const wb_workspace *s = wb_team_workspace(team);
+    const wb_shape *shape = &team->weights->shape;
+    const int d = shape->d_model, d_ff = shape->d_ff;
+    const wb_linear *up = &weights->matrices[WB_MATRIX_FFN_UP];
+    const wb_linear *down = &weights->matrices[WB_MATRIX_FFN_DOWN];
+
+    wb_linear_forward(team, &(wb_product){.linear = up,
+                                          .n = d_ff,
+                                          .y = s->wide,
+                                          .ld_y = d_ff,
+                                          .x = x,
+                                          .ld_x = d,
+                                          .m = m,
+                                          .activation = shape->activation});
+    wb_linear_forward(
+        team,
+        &(wb_product){
+            .linear = down, .n = d, .y = s->hidden, .ld_y = d, .x = s->wide, .ld_x = d_ff, .m = m});
+    wb_norm_forward(team, &weights->ffn_norm, y, s->hidden, x, m);
+}
+
+void wb_ffn_forward(const wb_team *team, int layer, float *y, const float *x, int m) {
+    const wb_layer_weights *weights = &team->weights->layers[layer];
+    const size_t d = (size_t)team->weights->shape.d_model;
+    const int block_rows = team->plan->block_rows;
+    for (int row = 0; row < m; row += block_rows) {
+        const int n_rows = m - row < block_rows ? m - row : block_rows;
+        forward_block(team, weights, y + (size_t)row * d, x + (size_t)row * d, n_rows);
+    }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// A linear layer: weights packed once in the precision of the plan, and the product that
+// first brings its rows of x into that precision. Everything between two products is f32,
+// in every technique.
+#include <math.h>
+#include <string.h>
+
+#include "model/model.h"
+
+static size_t panel_bytes(const wb_kernels *kernels, wb_precision precision, int k) {
+    switch (precision) {
+        case WB_BF16: return kernels->panel_bytes_bf16(k);
+        case WB_F16: return kernels->panel_bytes_f16(k);
+        case WB_I8_DYNAMIC: return kernels->panel_bytes_i8(k);
+        default: return kernels->panel_bytes_f32(k);
+    }
+}
+
+static size_t count_panels(int n, const wb_kernels *kernels) {
+    return ((size_t)n + (size_t)kernels->tile_n - 1) / (size_t)kernels->tile_n;
+}
+
+// ---- Packing ----
+
+// Weights of a broken file may be NaN or infinite, and among denormals scale is too coarse for
+// 127 to bound the quotient.
+static int8_t round_i8(float quotient) {
+    const float rounded = nearbyintf(quotient);
+    if (!(rounded > -127.0f)) return rounded <= -127.0f ? -127 : 0;
+    return rounded < 127.0f ? (int8_t)rounded : 127;
+}
+
+// q[n, k] <- w[n, k] per output channel: symmetric, scale[j] = max|w[j, :]| / 127, rounded to
+// even. Symmetric, because a zero point of the weights would cost a sum over x in every product.
+static void quantize_channels(int8_t *q, float *scale, const float *w, int n, int k) {
+    for (int j = 0; j < n; j++) {
+        const float *row = w + (size_t)j * (size_t)k;
+        int8_t *q_row = q + (size_t)j * (size_t)k;
+        float largest = 0.0f;
+        for (int i = 0; i < k; i++) largest = fmaxf(largest, fabsf(row[i]));
+        scale[j] = largest / 127.0f;
+        for (int i = 0; i < k; i++) q_row[i] = scale[j] > 0.0f ? round_i8(row[i] / scale[j]) : 0;
+    }
+}
+
+static wb_status pack_i8(wb_linear *linear, const wb_kernels *kernels, const float *w,
+                         wb_error *err) {
+    linear->w_scale = wb_alloc_array((size_t)linear->n, sizeof *linear->w_scale);
+    int8_t *q = wb_alloc((size_t)linear->n * (size_t)linear->k);
+    if (!linear->w_scale || !q) {
+        wb_free(q);
+        return wb_fail(err, WB_ERR_MEMORY, 0, "int8 weights of %d x %d", linear->n, linear->k);
+    }
+    quantize_channels(q, linear->w_scale, w, linear->n, linear->k);
+    kernels->pack_i8(linear->panels, q, linear->n, linear->k);
+    wb_free(q);
+    return WB_OK;
+}
+
+wb_status wb_linear_pack(wb_linear *linear, const wb_kernels *kernels, wb_precision precision,
+                         bool is_autocast, const float *w, const float *bias, int n, int k,
+                         wb_error *err) {
+    const wb_precision stored = is_autocast ? WB_F32 : precision;
+    *linear = (wb_linear){.n = n,
+                          .k = k,
+                          .precision = precision,
+                          .is_autocast = is_autocast,
+                          .panel_bytes = panel_bytes(kernels, stored, k)};
+    linear->panels = wb_alloc(count_panels(n, kernels) * linear->panel_bytes);
+    linear->bias = wb_alloc((size_t)n * sizeof *bias);
+    wb_status status = WB_OK;
+    if (!linear->panels || !linear->bias)
+        status = wb_fail(err, WB_ERR_MEMORY, 0, "weights of %d x %d", n, k);
+    if (!status) {
+        memcpy(linear->bias, bias, (size_t)n * sizeof *bias);
+        switch (stored) {
+            case WB_BF16: kernels->pack_bf16(linear->panels, w, n, k); break;
+            case WB_F16: kernels->pack_f16(linear->panels, w, n, k); break;
+            case WB_I8_DYNAMIC: status = pack_i8(linear, kernels, w, err); break;
+            default: kernels->pack_f32(linear->panels, w, n, k); break;
+        }
+    }
+    if (status) wb_linear_free(linear);
+    return status;
+}
+
+void wb_linear_free(wb_linear *linear) {
+    wb_free(linear->panels);
+    wb_free(linear->w_scale);
+    wb_free(linear->bias);
+    *linear = (wb_linear){0};
+}
+
+size_t wb_linear_bytes(const wb_linear *linear, const wb_kernels *kernels) {
+    const size_t n_vectors = linear->w_scale ? 2 : 1;
+    return count_panels(linear->n, kernels) * linear->panel_bytes +
+           n_vectors * (size_t)linear->n * sizeof(float);
+}
+
+size_t wb_linear_cast_bytes(const wb_linear *linear, const wb_kernels *kernels) {
+    return linear->is_autocast ? panel_bytes(kernels, linear->precision, linear->k) : 0;
+}
+
+// ---- The product ----
+
+typedef struct product_run {
+    const wb_team *team;
+    const wb_product *product;
+    void *narrow;    // x in the precision; f32: not used
+    float *x_scale;  // of narrow
+    int n_tasks;
+} product_run;
+
+static void convert_rows(void *context, int task, int worker) {
+    (void)worker;
+    const product_run *run = context;
+    const wb_product *p = run->product;
+    const wb_kernels *kernels = run->team->kernels;
+    const int k = p->linear->k;
+    int begin, end;
+    wb_team_cut(&begin, &end, p->m, 1, task, run->n_tasks);
+    const float *x = p->x + (size_t)begin * (size_t)p->ld_x;
+    const size_t done = (size_t)begin * (size_t)k;
+    switch (p->linear->precision) {
+        case WB_BF16:
+            kernels->cast_bf16((uint16_t *)run->narrow + done, k, x, p->ld_x, end - begin, k);
+            break;
+        case WB_F16:
+            kernels->cast_f16((uint16_t *)run->narrow + done, k, x, p->ld_x, end - begin, k);
+            break;
+        case WB_I8_DYNAMIC:
+            kernels->quantize_i8((uint8_t *)run->narrow + done, k, run->x_scale + begin, x, p->ld_x,
+                                 end - begin, k);
+            break;
+        default: break;
+    }
+}
+
+// Columns [begin, end) of the product over panels that start with column begin.
+static void multiply_panels(const product_run *run, const void *panels, int begin, int end) {
+    const wb_product *p = run->product;
+    const wb_linear *linear = p->linear;
+    const wb_kernels *kernels = run->team->kernels;
+    const int column = p->first + begin, n = end - begin, k = linear->k;
+    const wb_epilogue epilogue = {.bias = linear->bias + column, .activation = p->activation};
+    float *y = p->y + begin;
+    switch (linear->precision) {
+        case WB_BF16:
+            kernels->gemm_bf16(y, p->ld_y, run->narrow, k, panels, p->m, n, k, &epilogue);
+            break;
+        case WB_F16:
+            kernels->gemm_f16(y, p->ld_y, run->narrow, k, panels, p->m, n, k, &epilogue);
+            break;
+        case WB_I8_DYNAMIC:
+            kernels->gemm_i8(y, p->ld_y, run->narrow, k, run->x_scale, panels,
+                             linear->w_scale + column, p->m, n, k, &epilogue);
+            break;
+        default: kernels->gemm_f32(y, p->ld_y, p->x, p->ld_x, panels, p->m, n, k, &epilogue); break;
+    }
+}
+
+// Autocast: one panel at a time is cast into the thread's scratch and used while it is in
+// cache. PyTorch casts the whole matrix into memory and reads it back, the same work at more
+// traffic.
+static void multiply_cast_panels(const product_run *run, const void *panels, int begin, int end,
+                                 int worker) {
+    const wb_kernels *kernels = run->team->kernels;
+    const wb_linear *linear = run->product->linear;
+    void *cast = run->team->workspaces[worker].cast_panel;
+    const int tile_n = kernels->tile_n;
+    for (int column = begin; column < end; column += tile_n) {
+        const int stop = column + tile_n < end ? column + tile_n : end;
+        const size_t panel = (size_t)((column - begin) / tile_n);
+        const void *panel_f32 = (const char *)panels + panel * linear->panel_bytes;
+        if (linear->precision == WB_BF16)
+            kernels->cast_panels_bf16(cast, panel_f32, stop - column, linear->k);
+        else
+            kernels->cast_panels_f16(cast, panel_f32, stop - column, linear->k);
+        multiply_panels(run, cast, column, stop);
+    }
+}
+
+static void multiply_columns(void *context, int task, int worker) {
+    const product_run *run = context;
+    const wb_product *p = run->product;
+    const int tile_n = run->team->kernels->tile_n;
+    int begin, end;
+    wb_team_cut(&begin, &end, p->n, tile_n, task, run->n_tasks);
+    const size_t panel = (size_t)((p->first + begin) / tile_n);
+    const void *panels = (const char *)p->linear->panels + panel * p->linear->panel_bytes;
+    if (p->linear->is_autocast)
+        multiply_cast_panels(run, panels, begin, end, worker);
+    else
+        multiply_panels(run, panels, begin, end);
+}
+
+void wb_linear_forward(const wb_team *team, const wb_product *product) {
+    const wb_workspace *workspace = wb_team_workspace(team);
+    product_run run = {.team = team,
+                       .product = product,
+                       .narrow = workspace->narrow,
+                       .x_scale = workspace->x_scale};
+    if (product->linear->precision != WB_F32) {
+        run.n_tasks = wb_team_row_tasks(team, product->m, product->linear->k);
+        wb_team_run(team, convert_rows, &run, run.n_tasks);
+    }
+    const int tile_n = team->kernels->tile_n;
+    run.n_tasks = wb_team_tasks(team, (product->n + tile_n - 1) / tile_n);
+    wb_team_run(team, multiply_columns, &run, run.n_tasks);
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// DistilBERT from token ids to logits, as a plan says. Nothing here knows texts, files or
+// meters: the engine hands in tensors by name and lists of ids. Weights are packed once;
+// after that nothing is allocated and nothing can fail.
+//
+//   ids ──► embed ──► x[n_rows, d_model] ──► attention ──► ffn ──► .. ──► head ──► logits
+//           positions,                       \_____ each layer ___/       row 0 of
+//           layer norm                                                    each text
+#ifndef WB_MODEL_H
+#define WB_MODEL_H
+
+#include "base/base.h"
+#include "kernels/kernels.h"
+#include "plan/plan.h"
+
+// ---- linear.c: a matrix packed in its precision, and its product ----
+
+typedef struct wb_linear {
+    int n, k;  // w[n, k]
+    wb_precision precision;
+    bool is_autocast;    // panels are f32 and are cast to precision at each use
+    void *panels;        // [ceil(n / tile_n)] of panel_bytes
+    size_t panel_bytes;  // of the stored panel
+    float *w_scale;      // [n]; int8 only
+    float *bias;         // [n]
+} wb_linear;
+
+// *linear <- w[n, k] and bias[n] packed in a precision; copies both.
+wb_status wb_linear_pack(wb_linear *linear, const wb_kernels *kernels, wb_precision precision,
+                         bool is_autocast, const float *w, const float *bias, int n, int k,
+                         wb_error *err);
+void wb_linear_free(wb_linear *linear);
+size_t wb_linear_bytes(const wb_linear *linear, const wb_kernels *kernels);
+
+// Bytes of scratch a thread needs to cast one panel of this matrix; 0 without autocast.
+size_t wb_linear_cast_bytes(const wb_linear *linear, const wb_kernels *kernels);
+
+// ---- weights.c ----
+
+#define WB_NORM_EPSILON 1e-12f  // DistilBERT's, in every layer norm
+
+typedef struct wb_norm {
+    float *gamma, *beta;  // [d_model]
+} wb_norm;
+
+typedef struct wb_layer_weights {
+    wb_linear matrices[WB_MATRICES_PER_LAYER];
+    wb_norm attention_norm, ffn_norm;
+} wb_layer_weights;
+
+// Where tensors come from. read: y[n] <- elements [first, first + n) of the tensor called name as
+// f32; every tensor of the shape exists. word_embeddings is read at every forward, so read must
+// stay valid, must not fail, and may be called from any thread.
+typedef struct wb_tensor_source {
+    void (*read)(const void *context, const char *name, size_t first, size_t n, float *y);
+    void (*read_word)(const void *context, int id, float *y);  // y[d_model]
+    const void *context;
+} wb_tensor_source;
+
+typedef struct wb_weights {
+    wb_shape shape;
+    wb_tensor_source source;  // of word embeddings, [vocab_size, d_model]
+    float *positions;         // [max_positions, d_model]
+    wb_norm embedding_norm;
+    wb_layer_weights *layers;  // [n_layers]
+    wb_linear pre_classifier, classifier;
+    size_t n_bytes;  // of everything packed or copied here
+} wb_weights;
+
+// *weights <- every tensor packed as the plan says. WB_ERR_MEMORY
+wb_status wb_weights_open(wb_weights **out, const wb_plan *plan, const wb_kernels *kernels,
+                          const wb_tensor_source *source, wb_error *err);
+void wb_weights_close(wb_weights *weights);
+
+// *linear <- one matrix of the plan, in another precision.
+wb_status wb_weights_pack_matrix(wb_linear *linear, const wb_plan *plan, int matrix,
+                                 wb_precision precision, const wb_kernels *kernels,
+                                 const wb_tensor_source *source, wb_error *err);
+// Where it belongs.
+wb_linear *wb_weights_matrix(wb_weights *weights, int matrix);
+
+// ---- batch.c: which texts go through together ----
+
+// Token ids of many texts in the caller's order.
+typedef struct wb_id_lists {
+    int n_texts;
+    const int32_t *ids;     // of all texts
+    const size_t *offsets;  // [n_texts + 1]; text i has ids[offsets[i] .. offsets[i + 1])
+    const int *by_length;   // [n_texts]: a permutation, shortest text first
+} wb_id_lists;
+
+typedef struct wb_batch_text {
+    const int32_t *ids;  // [n_ids] as listed
+    int n_ids;
+    int n_valid;    // ids used: n_ids, or less where the text is cut
+    int first_row;  // of the batch's rows
+    int n_rows;     // n_valid and padding
+    int index;      // of the text in its lists
+} wb_batch_text;
+
+typedef struct wb_batch {
+    int n_texts, n_rows;
+    uint64_t n_valid;      // rows that are no padding
+    wb_batch_text *texts;  // [max_texts]
+} wb_batch;
+
+// Walks lists batch by batch as the plan's packing says.
+typedef struct wb_batch_cursor {
+    const wb_plan *plan;
+    const wb_id_lists *lists;
+    int next_text;              // in the order of the walk
+    int next_batch;             // batches formed so far
+    int n_batches;              // that the whole walk forms
+    uint64_t tokens_taken;      // by the batches so far
+    uint64_t tokens_per_batch;  // packed: what would make all batches equal
+} wb_batch_cursor;
+
+void wb_batch_cursor_init(wb_batch_cursor *cursor, const wb_plan *plan, const wb_id_lists *lists);
+// *batch <- the next one; false at the end.
+bool wb_batch_next(wb_batch *batch, wb_batch_cursor *cursor);
+
+// ---- workspace.c: what a thread writes to during a forward ----
+
+typedef struct wb_workspace {
+    wb_batch batch;
+    float *x;           // [max_rows, d_model]: what flows from layer to layer
+    float *pooled;      // [max_texts, d_model]: the rows the head reads
+    float *pre_logits;  // [max_texts, d_model]
+    float *logits;      // [max_texts, n_labels]
+    // Of one block of rows.
+    float *qkv;      // [block, 3 d_model]
+    float *context;  // [block, d_model]
+    float *hidden;   // [block, d_model]
+    float *wide;     // [block, d_ff]
+    void *narrow;    // [block, max(d_model, d_ff)] as bf16, f16 or i8
+    float *x_scale;  // [block] of narrow, int8 only
+    // Of the one thread this workspace belongs to, also while all work on one batch.
+    float *scores;  // [max_length, max_length]; materialised attention only
+    float *attention_scratch;
+    void *cast_panel;  // autocast only
+    void *memory;      // all of the above
+} wb_workspace;
+
+wb_status wb_workspace_init(wb_workspace *workspace, const wb_plan *plan, const wb_weights *weights,
+                            const wb_kernels *kernels, wb_error *err);
+void wb_workspace_free(wb_workspace *workspace);
+
+// ---- team.c: who computes a batch ----
+
+// One thread with a batch of its own (pool NULL), or all threads on one batch. What belongs
+// to the batch lies in the workspace of the caller's worker; a task's scratch in that of the
+// worker it runs on.
+typedef struct wb_team {
+    const wb_plan *plan;
+    const wb_kernels *kernels;
+    const wb_weights *weights;
+    wb_workspace *workspaces;  // [n_threads]
+    wb_pool *pool;
+    int worker;  // the caller's index
+} wb_team;
+
+static inline wb_workspace *wb_team_workspace(const wb_team *team) {
+    return &team->workspaces[team->worker];
+}
+void wb_team_run(const wb_team *team, wb_task *task, void *context, int n_tasks);
+// Tasks to cut n equal pieces of work into: 1 for a thread alone; n >= 1.
+int wb_team_tasks(const wb_team *team, int n);
+// The same for m rows of some width that take a few ns an element: 1 for few of them.
+int wb_team_row_tasks(const wb_team *team, int m, int width);
+// [begin, end) <- part task of n_tasks about equal parts of [0, n), cut at multiples of step.
+void wb_team_cut(int *begin, int *end, int n, int step, int task, int n_tasks);
+
+// One product: y[m, n] <- activation(x[m, k] . w[first .. first + n, k]^T + bias).
+typedef struct wb_product {
+    const wb_linear *linear;
+    int first;  // column; a multiple of the kernels' tile_n
+    int n;
+    float *y;
+    int ld_y;
+    const float *x;
+    int ld_x;
+    int m;  // at most the workspace's block
+    wb_activation activation;
+} wb_product;
+
+void wb_linear_forward(const wb_team *team, const wb_product *product);
+
+// y[m, d_model] <- layer norm of a[m, d_model] + b[m, d_model], rows without gaps; y may be a or b.
+void wb_norm_forward(const wb_team *team, const wb_norm *norm, float *y, const float *a,
+                     const float *b, int m);
+
+// ---- embed.c, attention.c, ffn.c, head.c: the components ----
+
+// x[batch.n_rows, d_model] <- word and position embeddings, normalised.
+void wb_embed_forward(const wb_team *team, const wb_batch *batch, float *x);
+
+// y <- norm(x + attention(x)) of one layer over the rows of a batch; y may be x. The last layer of
+// a pruned plan writes one row a text, y[n_texts, d_model], and then y may not be x.
+void wb_attention_forward(const wb_team *team, int layer, const wb_batch *batch, float *y,
+                          const float *x);
+
+// y[m, d_model] <- norm(x + ffn(x)) of one layer; y may be x.
+void wb_ffn_forward(const wb_team *team, int layer, float *y, const float *x, int m);
+
+// pooled[n_texts, d_model] <- the first row of each text.
+void wb_pool_first_rows(const wb_batch *batch, int d_model, float *pooled, const float *x);
+// logits[n_texts, n_labels] <- the classifier over pooled[n_texts, d_model].
+void wb_head_forward(const wb_team *team, float *logits, const float *pooled, int n_texts);
+
+// ---- forward.c ----
+
+// Looks at activations as they flow by; for tests, replays and measurements of sensitivity.
+typedef enum wb_tap_point { WB_TAP_EMBEDDINGS, WB_TAP_ATTENTION, WB_TAP_LAYER } wb_tap_point;
+typedef struct wb_tap {
+    // x[n_rows, d_model] after the embeddings (layer 0), a layer's attention, a layer. A pruned
+    // plan's last layer has one row a text.
+    void (*see)(void *context, wb_tap_point point, int layer, const float *x, int n_rows);
+    void *context;
+} wb_tap;
+
+// logits[n_texts, n_labels] <- the whole forward over one batch. tap may be NULL.
+void wb_forward_batch(const wb_team *team, const wb_batch *batch, float *logits, const wb_tap *tap);
+
+// The same from x[n_rows, d_model] as it enters layer first_layer; overwrites the workspace's x.
+void wb_forward_from(const wb_team *team, const wb_batch *batch, int first_layer, const float *x,
+                     float *logits);
+
+#endif

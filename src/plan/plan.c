@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a technique's name, a model's shape and a machine to the plan: one function a
+// decision, each with its reason. Only mixed techniques leave something open, the
+// precisions, which wb_cost_choose() fills in from measurements.
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_THREADS = 1024, MAX_BATCH_TEXTS = 4096, MAX_TOKEN_BUDGET = 1 << 20 };
+
+static int min_int(int a, int b) {
+    return a < b ? a : b;
+}
+
+static int max_int(int a, int b) {
+    return a > b ? a : b;
+}
+
+static wb_status check_options(const wb_options *options, wb_error *err) {
+    if (options->n_threads < 0 || options->n_threads > MAX_THREADS)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "%d threads, give 0 (all cores) to %d",
+                       options->n_threads, MAX_THREADS);
+    if (options->batch_size < 1 || options->batch_size > MAX_BATCH_TEXTS)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "batches of %d texts, give 1 to %d",
+                       options->batch_size, MAX_BATCH_TEXTS);
+    if (options->padded_length < 3)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "texts padded to %d tokens, give at least 3",
+                       options->padded_length);
+    if (options->token_budget < 0 || options->token_budget > MAX_TOKEN_BUDGET)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "batches of %d tokens, give 0 (automatic) to %d",
+                       options->token_budget, MAX_TOKEN_BUDGET);
+    return WB_OK;
+}
+
+static wb_matrix describe_matrix(const char *name, int n, int k, wb_precision precision,
+                                 bool is_autocast) {
+    wb_matrix matrix = {.n = n,
+                        .k = k,
+                        .precision = precision,
+                        .is_autocast = is_autocast,
+                        .error = -1.0,
+                        .cost_ns = -1.0};
+    snprintf(matrix.name, sizeof matrix.name, "%s", name);
+    return matrix;
+}
+
+static void list_layer(wb_plan *plan, int layer) {
+    static const char *const names[WB_MATRICES_PER_LAYER] = {"qkv", "attention_out", "ffn_up",
+                                                             "ffn_down"};
+    const wb_shape *shape = &plan->shape;
+    const int d = shape->d_model;
+    const int n[WB_MATRICES_PER_LAYER] = {3 * d, d, shape->d_ff, d};
+    const int k[WB_MATRICES_PER_LAYER] = {d, d, d, shape->d_ff};
+    for (int i = 0; i < WB_MATRICES_PER_LAYER; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "layer %d %s", layer, names[i]);
+        plan->matrices[wb_plan_layer_matrix(layer, (wb_layer_matrix)i)] =
+            describe_matrix(name, n[i], k[i], plan->spec->precision, plan->spec->is_autocast);
+    }
+}
+
+// The head stays f32 where the layers are int8: it runs on one row a text, under 1 % of the
+// work at 25 tokens, and its logits are what all scores are read from.
+static wb_status list_matrices(wb_plan *plan, wb_error *err) {
+    const wb_shape *shape = &plan->shape;
+    plan->n_matrices = shape->n_layers * WB_MATRICES_PER_LAYER + 2;
+    plan->matrices = wb_alloc_array((size_t)plan->n_matrices, sizeof *plan->matrices);
+    if (!plan->matrices)
+        return wb_fail(err, WB_ERR_MEMORY, 0, "plan of %d matrices", plan->n_matrices);
+    for (int layer = 0; layer < shape->n_layers; layer++) list_layer(plan, layer);
+    const bool is_i8 = plan->spec->precision == WB_I8_DYNAMIC;
+    const wb_precision precision = is_i8 ? WB_F32 : plan->spec->precision;
+    const bool is_autocast = plan->spec->is_autocast;
+    plan->matrices[wb_plan_pre_classifier(plan)] =
+        describe_matrix("pre_classifier", shape->d_model, shape->d_model, precision, is_autocast);
+    plan->matrices[wb_plan_classifier(plan)] =
+        describe_matrix("classifier", shape->n_labels, shape->d_model, precision, is_autocast);
+    return WB_OK;
+}
+
+// Tokens a packed batch may have when the caller does not say.
+static int default_token_budget(void) {
+    return 1024;
+}
+
+static void size_batches(wb_plan *plan, const wb_options *options) {
+    const int longest = plan->shape.max_length;
+    plan->batch_size = options->batch_size;
+    plan->padded_length = min_int(options->padded_length, longest);
+    plan->token_budget = options->token_budget ? options->token_budget : default_token_budget();
+    switch (plan->packing) {
+        case WB_PADDED: plan->max_rows = plan->batch_size * plan->padded_length; break;
+        case WB_SORTED: plan->max_rows = plan->batch_size * longest; break;
+        case WB_PACKED: plan->max_rows = max_int(plan->token_budget, longest); break;
+    }
+    plan->max_texts = plan->packing == WB_PACKED ? plan->max_rows : plan->batch_size;
+}
+
+// Rows a layer takes at a time.
+static void size_blocks(wb_plan *plan) {
+    plan->block_rows = min_int(plan->max_rows, plan->spec->is_autocast ? plan->max_rows : 256);
+}
+
+wb_status wb_plan_init(wb_plan *plan, const wb_shape *shape, const wb_options *options,
+                       const wb_kernels *kernels, const wb_cpu *cpu, wb_error *err) {
+    *plan = (wb_plan){.shape = *shape};
+    const char *name = options->technique ? options->technique : wb_default_options().technique;
+    plan->spec = wb_technique_find(name);
+    if (!plan->spec)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0,
+                       "no technique is called \"%.64s\", see wb_technique_at() for their names",
+                       name);
+    wb_status status = check_options(options, err);
+    if (!status) status = wb_technique_check(plan->spec, kernels, err);
+    if (status) return status;
+
+    plan->attention = plan->spec->attention;
+    plan->packing = plan->spec->is_packed   ? WB_PACKED
+                    : options->sort_batches ? WB_SORTED
+                                            : WB_PADDED;
+    plan->is_last_layer_pruned = plan->spec->is_packed;
+    plan->n_threads = options->n_threads ? options->n_threads : max_int(cpu->n_cores, 1);
+    size_batches(plan, options);
+    size_blocks(plan);
+    return list_matrices(plan, err);
+}
+
+void wb_plan_free(wb_plan *plan) {
+    wb_free(plan->matrices);
+    *plan = (wb_plan){0};
+}
+
+// ---- In words ----
+
+const char *wb_attention_name(wb_attention_kind attention) {
+    return attention == WB_ATTENTION_FLASH ? "flash" : "standard";
+}
+
+const char *wb_packing_name(wb_packing packing) {
+    static const char *const names[] = {"padded", "sorted", "packed"};
+    return names[packing];
+}
+
+static void append_word(char *words, size_t capacity, const char *word) {
+    const size_t length = strlen(words);
+    snprintf(words + length, capacity - length, "%s%s", length ? " " : "", word);
+}
+
+// "bf16" where the layers agree, else "mixed (18 bf16, 8 f32)".
+static void describe_precision(wb_plan_words *words, const wb_plan *plan) {
+    const size_t capacity = sizeof words->precision;
+    if (!plan->spec->is_mixed) {
+        snprintf(words->precision, capacity, "%s%s", wb_precision_name(plan->spec->precision),
+                 plan->spec->is_autocast ? "+autocast" : "");
+        return;
+    }
+    int counts[WB_N_PRECISIONS] = {0};
+    for (int i = 0; i < plan->n_matrices; i++) counts[plan->matrices[i].precision]++;
+    size_t length = (size_t)snprintf(words->precision, capacity, "mixed (");
+    const char *separator = "";
+    for (int i = WB_N_PRECISIONS - 1; i >= 0; i--) {
+        if (!counts[i]) continue;
+        length += (size_t)snprintf(words->precision + length, capacity - length, "%s%d %s",
+                                   separator, counts[i], wb_precision_name((wb_precision)i));
+        separator = ", ";
+    }
+    snprintf(words->precision + length, capacity - length, ")");
+}
+
+static void describe_kernels(wb_plan_words *words, const wb_plan *plan, const wb_kernels *kernels) {
+    const char *const names[WB_N_PRECISIONS] = {kernels->gemm_f32_name, kernels->gemm_bf16_name,
+                                                kernels->gemm_f16_name, kernels->gemm_i8_name};
+    bool is_used[WB_N_PRECISIONS] = {false};
+    for (int i = 0; i < plan->n_matrices; i++) is_used[plan->matrices[i].precision] = true;
+    words->kernels[0] = 0;
+    for (int i = 0; i < WB_N_PRECISIONS; i++)
+        if (is_used[i]) append_word(words->kernels, sizeof words->kernels, names[i]);
+    append_word(words->kernels, sizeof words->kernels, kernels->attention_name);
+    append_word(words->kernels, sizeof words->kernels, kernels->rowwise_name);
+}
+
+void wb_plan_describe(wb_plan_words *words, const wb_plan *plan, const wb_kernels *kernels) {
+    describe_precision(words, plan);
+    describe_kernels(words, plan, kernels);
+    char *rule = words->batch_rule;
+    const size_t capacity = sizeof words->batch_rule;
+    switch (plan->packing) {
+        case WB_PADDED:
+            snprintf(rule, capacity, "%d x %d tokens", plan->batch_size, plan->padded_length);
+            break;
+        case WB_SORTED: snprintf(rule, capacity, "%d x longest", plan->batch_size); break;
+        case WB_PACKED: snprintf(rule, capacity, "%d tokens", plan->token_budget); break;
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of techniques: the study's seven in its order, then the single changes it
+// confounded, then the same without padding. Every row is written out, so that one can
+// grep for a name and see all that it means.
+#include <string.h>
+
+#include "plan/plan.h"
+
+static const char no_fp8[] = "fp8 products need a Hopper GPU, this engine runs on the CPU";
+
+static const wb_technique_spec specs[] = {
+    {.technique = {"baseline", "Baseline", "f32, materialised attention, padded"},
+     .precision = WB_F32},
+    {.technique = {"autocast-f16", "MP Float16",
+                   "f32 weights cast to f16 at each use, materialised attention, padded"},
+     .precision = WB_F16,
+     .is_autocast = true},
+    {.technique = {"autocast-bf16", "MP BFloat16",
+                   "f32 weights cast to bf16 at each use, materialised attention, padded"},
+     .precision = WB_BF16,
+     .is_autocast = true},
+    {.technique = {"mixed", "MP Mixed",
+                   "each matrix in the precision that measured sensitivity and cost allow, "
+                   "materialised attention, padded"},
+     .precision = WB_F32,
+     .is_mixed = true},
+    {.technique = {"flash", "Flash Attention", "bf16 weights, tiled attention, padded"},
+     .precision = WB_BF16,
+     .attention = WB_ATTENTION_FLASH},
+    {.technique = {"i8-dynamic", "PTQ",
+                   "int8 weights per output channel, int8 activations per token, f32 head, "
+                   "materialised attention, padded"},
+     .precision = WB_I8_DYNAMIC},
+    {.technique = {"f16-flash", "MP Float16 + Flash", "f16 weights, tiled attention, padded"},
+     .precision = WB_F16,
+     .attention = WB_ATTENTION_FLASH},
+    {.technique = {"f32-flash", "", "f32, tiled attention, padded"},
+     .precision = WB_F32,
+     .attention = WB_ATTENTION_FLASH},
+    {.technique = {"bf16", "", "bf16 weights, materialised attention, padded"},
+     .precision = WB_BF16},
+    {.technique = {"f16", "", "f16 weights, materialised attention, padded"}, .precision = WB_F16},
+    {.technique = {"fp8", "", "fp8 (e4m3) weights and activations"}, .unsupported = no_fp8},
+
+    {.technique = {"baseline+packed", "", "f32, materialised attention, no padding"},
+     .precision = WB_F32,
+     .is_packed = true},
+    {.technique = {"autocast-f16+packed", "",
+                   "f32 weights cast to f16 at each use, materialised attention, no padding"},
+     .precision = WB_F16,
+     .is_autocast = true,
+     .is_packed = true},
+    {.technique = {"autocast-bf16+packed", "",
+                   "f32 weights cast to bf16 at each use, materialised attention, no padding"},
+     .precision = WB_BF16,
+     .is_autocast = true,
+     .is_packed = true},
+    {.technique = {"mixed+packed", "",
+                   "each matrix in the precision that measured sensitivity and cost allow, "
+                   "materialised attention, no padding"},
+     .precision = WB_F32,
+     .is_mixed = true,
+     .is_packed = true},
+    {.technique = {"flash+packed", "", "bf16 weights, tiled attention, no padding"},
+     .precision = WB_BF16,
+     .attention = WB_ATTENTION_FLASH,
+     .is_packed = true},
+    {.technique = {"i8-dynamic+packed", "",
+                   "int8 weights per output channel, int8 activations per token, f32 head, "
+                   "materialised attention, no padding"},
+     .precision = WB_I8_DYNAMIC,
+     .is_packed = true},
+    {.technique = {"f16-flash+packed", "", "f16 weights, tiled attention, no padding"},
+     .precision = WB_F16,
+     .attention = WB_ATTENTION_FLASH,
+     .is_packed = true},
+    {.technique = {"f32-flash+packed", "", "f32, tiled attention, no padding"},
+     .precision = WB_F32,
+     .attention = WB_ATTENTION_FLASH,
+     .is_packed = true},
+    {.technique = {"bf16+packed", "", "bf16 weights, materialised attention, no padding"},
+     .precision = WB_BF16,
+     .is_packed = true},
+    {.technique = {"f16+packed", "", "f16 weights, materialised attention, no padding"},
+     .precision = WB_F16,
+     .is_packed = true},
+    {.technique = {"fp8+packed", "", "fp8 (e4m3) weights and activations, no padding"},
+     .is_packed = true,
+     .unsupported = no_fp8},
+};
+
+enum { N_SPECS = sizeof specs / sizeof *specs };
+
+const wb_technique *wb_technique_at(int index) {
+    return index >= 0 && index < N_SPECS ? &specs[index].technique : NULL;
+}
+
+const wb_technique_spec *wb_technique_find(const char *name) {
+    for (int i = 0; i < N_SPECS; i++)
+        if (strcmp(specs[i].technique.name, name) == 0) return &specs[i];
+    return NULL;
+}
+
+const char *wb_precision_name(wb_precision precision) {
+    static const char *const names[WB_N_PRECISIONS] = {"f32", "bf16", "f16", "i8-dynamic"};
+    return names[precision];
+}
+
+// Emulated bf16 and f16 products exist in the kernel table for tests; running a technique on
+// them would measure the emulation, so it is refused instead.
+wb_status wb_technique_check(const wb_technique_spec *spec, const wb_kernels *kernels,
+                             wb_error *err) {
+    if (spec->unsupported) return wb_fail(err, WB_ERR_UNSUPPORTED, 0, "%s", spec->unsupported);
+    if (spec->precision == WB_BF16 && !kernels->has_bf16)
+        return wb_fail(err, WB_ERR_UNSUPPORTED, 0,
+                       "this CPU has no bf16 arithmetic (AVX512-BF16) in the %s kernel set",
+                       kernels->isa);
+    if (spec->precision == WB_F16 && !kernels->has_f16)
+        return wb_fail(err, WB_ERR_UNSUPPORTED, 0,
+                       "this CPU has no f16 arithmetic (AVX512-FP16) in the %s kernel set",
+                       kernels->isa);
+    return WB_OK;
+}
