@@ -39,6 +39,8 @@ typedef struct wb_config {
     bool has_sinusoidal;   // sinusoidal_pos_embds: the table is in the file all the same
     bool has_label_names;  // id2label has names other than LABEL_i
     char **labels;         // [n_labels], owned
+    bool
+        is_multi_label;  // problem_type "multi_label_classification": a sigmoid a label, no softmax
 } wb_config;
 
 typedef struct wb_checkpoint wb_checkpoint;
@@ -52,13 +54,16 @@ wb_status wb_checkpoint_open(wb_checkpoint **out, const char *dir, wb_error *err
 void wb_checkpoint_close(wb_checkpoint *checkpoint);
 
 const wb_config *wb_checkpoint_config(const wb_checkpoint *checkpoint);
-// "model.safetensors", "pytorch_model.bin", or the index's name.
+// "model.safetensors", "pytorch_model.bin", or the index's name. Of several, the first that is
+// there in the order of transformers: safetensors, its index, pytorch, its index.
 const char *wb_checkpoint_weights_file(const wb_checkpoint *checkpoint);
 // NULL where there is none. Names as in the file,
-// "distilbert.transformer.layer.0.attention.q_lin.weight".
+// "distilbert.transformer.layer.0.attention.q_lin.weight"; a layer norm's old names .gamma and
+// .beta are found as .weight and .bias. The tensors of the classifier are F32, F16 or BF16.
 const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const char *name);
 
-// y[n] <- elements [first, first + n) of the tensor as f32, exactly. The range must lie inside.
+// y[n] <- elements [first, first + n) of an F32, F16 or BF16 tensor as f32, exactly. The range must
+// lie inside.
 void wb_tensor_widen(float *y, const wb_tensor *tensor, size_t first, size_t n);
 
 #endif

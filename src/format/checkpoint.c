@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model folder: config.json and the weights, in one file or in shards. Files stay mapped for the
+// life of the checkpoint, since tensors point into them; everything else is checked here once.
+#include "format/checkpoint.h"
+
+#include <stdio.h>
+
+#include "format/config.h"
+#include "format/index.h"
+#include "format/inventory.h"
+#include "format/source.h"
+#include "format/tensors.h"
+
+enum { PATH_BYTES = 4096, SHOWN_BYTES = 200 };
+
+typedef wb_status weights_parser(wb_tensors *table, const wb_source *source, wb_error *err);
+
+// A weights file by its name, in transformers' order of preference.
+typedef struct weights_form {
+    const char *name;
+    weights_parser *parse;
+    bool is_index;
+} weights_form;
+
+static const weights_form forms[] = {
+    {"model.safetensors", wb_safetensors_parse, false},
+    {"model.safetensors.index.json", wb_safetensors_parse, true},
+    {"pytorch_model.bin", wb_torch_parse, false},
+    {"pytorch_model.bin.index.json", wb_torch_parse, true},
+};
+
+struct wb_checkpoint {
+    wb_config config;
+    const weights_form *form;
+    wb_tensors tensors;
+    wb_file *files;  // [n_files] mapped weights
+    int n_files;
+};
+
+// A mapped file of the folder and the names that errors give it.
+typedef struct opened {
+    char path[PATH_BYTES];
+    wb_file file;
+    wb_source source;
+} opened;
+
+static wb_status open_file(opened *o, const char *dir, const char *name, wb_error *err) {
+    o->file = (wb_file){0};
+    if (!wb_path_join(o->path, sizeof o->path, dir, name))
+        return wb_fail(err, WB_ERR_IO, 0, "%.64s..: the path is too long", dir);
+    const wb_status status = wb_file_map(&o->file, o->path, err);
+    // A message has room for 511 bytes: the end of a long path tells more than its start.
+    const size_t length = strlen(o->path);
+    o->source = (wb_source){.data = o->file.data,
+                            .n_bytes = o->file.n_bytes,
+                            .name = o->path + (length > SHOWN_BYTES ? length - SHOWN_BYTES : 0)};
+    return status;
+}
+
+static wb_status read_config(wb_checkpoint *c, const char *dir, wb_error *err) {
+    opened o;
+    wb_status status = open_file(&o, dir, "config.json", err);
+    if (!status) status = wb_config_parse(&c->config, &o.source, err);
+    wb_file_close(&o.file);
+    return status;
+}
+
+static wb_status find_form(wb_checkpoint *c, const char *dir, wb_error *err) {
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        char path[PATH_BYTES];
+        if (!wb_path_join(path, sizeof path, dir, forms[i].name) || !wb_file_exists(path)) continue;
+        c->form = &forms[i];
+        return WB_OK;
+    }
+    return wb_fail(err, WB_ERR_IO, 0,
+                   "%.300s: has neither model.safetensors nor pytorch_model.bin, nor the index of "
+                   "either",
+                   dir);
+}
+
+// Maps one weights file as files[n_files] and appends its tensors.
+static wb_status read_weights(wb_checkpoint *c, const char *dir, const char *name, wb_error *err) {
+    opened o;
+    wb_status status = open_file(&o, dir, name, err);
+    if (status) return status;
+    c->files[c->n_files++] = o.file;
+    return c->form->parse(&c->tensors, &o.source, err);
+}
+
+static wb_status alloc_files(wb_checkpoint *c, int n, wb_error *err) {
+    c->files = wb_alloc_array((size_t)n, sizeof *c->files);
+    return c->files ? WB_OK : wb_fail(err, WB_ERR_MEMORY, 0, "no memory for %d files", n);
+}
+
+// The tensors of shard number shard, those from n_before on, are the ones the index places there.
+static wb_status check_shard(const wb_checkpoint *c, const wb_index *index, int shard,
+                             size_t n_before, const char *index_name, wb_error *err) {
+    for (size_t i = n_before; i < c->tensors.n; i++) {
+        const char *name = c->tensors.items[i].name;
+        if (wb_index_find(index, name) == shard) continue;
+        return wb_fail(err, WB_ERR_MODEL, 0,
+                       "%s: does not place tensor %.160s in %.128s, where it is", index_name, name,
+                       index->shards[shard]);
+    }
+    return WB_OK;
+}
+
+static wb_status read_shards(wb_checkpoint *c, const char *dir, const wb_index *index,
+                             const char *index_name, wb_error *err) {
+    wb_status status = alloc_files(c, index->n_shards, err);
+    for (int shard = 0; !status && shard < index->n_shards; shard++) {
+        const size_t n_before = c->tensors.n;
+        status = read_weights(c, dir, index->shards[shard], err);
+        if (!status) status = check_shard(c, index, shard, n_before, index_name, err);
+    }
+    if (!status) status = wb_tensors_sort(&c->tensors, index_name, err);
+    for (size_t i = 0; !status && i < index->n_entries; i++)
+        if (!wb_tensors_find(&c->tensors, index->entries[i].tensor))
+            status = wb_fail(err, WB_ERR_MODEL, 0, "%s: tensor %.160s is not in its shard %.128s",
+                             index_name, index->entries[i].tensor,
+                             index->shards[index->entries[i].shard]);
+    return status;
+}
+
+static wb_status read_indexed(wb_checkpoint *c, const char *dir, wb_error *err) {
+    opened o;
+    wb_index index = {0};
+    wb_status status = open_file(&o, dir, c->form->name, err);
+    if (!status) status = wb_index_parse(&index, &o.source, err);
+    wb_file_close(&o.file);
+    if (!status) status = read_shards(c, dir, &index, o.source.name, err);
+    wb_index_close(&index);
+    return status;
+}
+
+static wb_status read_single(wb_checkpoint *c, const char *dir, wb_error *err) {
+    wb_status status = alloc_files(c, 1, err);
+    if (!status) status = read_weights(c, dir, c->form->name, err);
+    return status ? status : wb_tensors_sort(&c->tensors, c->form->name, err);
+}
+
+static wb_status check_tensors(wb_checkpoint *c, const char *dir, wb_error *err) {
+    char path[PATH_BYTES];
+    if (!wb_path_join(path, sizeof path, dir, c->form->name)) path[0] = 0;
+    const size_t length = strlen(path);
+    const char *shown = path + (length > SHOWN_BYTES ? length - SHOWN_BYTES : 0);
+    wb_status status = wb_inventory_check(&c->tensors, &c->config, shown, err);
+    if (!status) status = wb_config_name_labels(&c->config, err);
+    if (c->config.n_labels == 1) c->config.is_regression = true;
+    return status;
+}
+
+wb_status wb_checkpoint_open(wb_checkpoint **out, const char *dir, wb_error *err) {
+    *out = NULL;
+    wb_checkpoint *c = wb_alloc_zeroed(sizeof *c);
+    if (!c) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for a model");
+
+    wb_status status = read_config(c, dir, err);
+    if (!status) status = find_form(c, dir, err);
+    if (!status) status = c->form->is_index ? read_indexed(c, dir, err) : read_single(c, dir, err);
+    if (!status) status = check_tensors(c, dir, err);
+    if (status) {
+        wb_checkpoint_close(c);
+        return status;
+    }
+    *out = c;
+    return WB_OK;
+}
+
+void wb_checkpoint_close(wb_checkpoint *checkpoint) {
+    if (!checkpoint) return;
+    wb_config_close(&checkpoint->config);
+    wb_tensors_close(&checkpoint->tensors);
+    for (int i = 0; i < checkpoint->n_files; i++) wb_file_close(&checkpoint->files[i]);
+    wb_free(checkpoint->files);
+    wb_free(checkpoint);
+}
+
+const wb_config *wb_checkpoint_config(const wb_checkpoint *checkpoint) {
+    return &checkpoint->config;
+}
+
+const char *wb_checkpoint_weights_file(const wb_checkpoint *checkpoint) {
+    return checkpoint->form->name;
+}
+
+const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const char *name) {
+    return wb_tensors_find(&checkpoint->tensors, name);
+}
