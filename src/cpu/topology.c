@@ -27,6 +27,11 @@ static int count_cores(hwloc_topology_t topology, hwloc_const_bitmap_t mask) {
 }
 
 static bool read_topology(hwloc_topology_t topology, hwloc_bitmap_t mask, wb_cpu *cpu) {
+    // Where sysfs is hidden (sandboxes), hwloc's reader of it complains on stderr and gives up; its
+    // CPUID reader does not need it.
+    if (!wb_file_exists("/sys/devices/system/cpu/cpu0/topology") &&
+        hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "linux"))
+        return false;
     if (hwloc_topology_load(topology) != 0) return false;
     if (hwloc_get_cpubind(topology, mask, HWLOC_CPUBIND_THREAD) != 0) return false;
     hwloc_bitmap_and(mask, mask, hwloc_topology_get_topology_cpuset(topology));
