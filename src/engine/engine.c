@@ -5,10 +5,6 @@
 
 #include "engine/engine.h"
 
-wb_options wb_default_options(void) {
-    return (wb_options){.technique = "f32-flash+packed", .batch_size = 16, .padded_length = 128};
-}
-
 static const char *precision_words(const wb_matrix *matrix) {
     if (!matrix->is_autocast) return wb_precision_name(matrix->precision);
     return matrix->precision == WB_BF16 ? "bf16+autocast" : "f16+autocast";

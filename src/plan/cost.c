@@ -23,7 +23,8 @@ void wb_cost_choose(wb_plan *plan, const wb_candidate *candidates, int n_each, d
                 const wb_candidate *to = &candidates[(size_t)i * (size_t)n_each + (size_t)j];
                 wb_matrix *from = &plan->matrices[i];
                 const double saved = from->cost_ns - to->cost_ns, added = to->error - from->error;
-                if (saved <= 0.0 || sum + added > max_error) continue;
+                // An error that is not a number never fits.
+                if (!(saved > 0.0 && sum + added <= max_error)) continue;
                 // A change that costs no error at all is the best there is.
                 const double rate = saved / (added > 1e-9 ? added : 1e-9);
                 if (rate > best_rate) best_rate = rate, best_matrix = from, best = to;

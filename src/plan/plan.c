@@ -17,6 +17,11 @@ static int max_int(int a, int b) {
     return a > b ? a : b;
 }
 
+wb_options wb_default_options(void) {
+    return (wb_options){
+        .technique = "f32-flash+packed", .batch_size = 16, .padded_length = 128};
+}
+
 static wb_status check_options(const wb_options *options, wb_error *err) {
     if (options->n_threads < 0 || options->n_threads > MAX_THREADS)
         return wb_fail(err, WB_ERR_ARGUMENT, 0, "%d threads, give 0 (all cores) to %d",
@@ -176,7 +181,11 @@ static void describe_kernels(wb_plan_words *words, const wb_plan *plan, const wb
     words->kernels[0] = 0;
     for (int i = 0; i < WB_N_PRECISIONS; i++)
         if (is_used[i]) append_word(words->kernels, sizeof words->kernels, names[i]);
-    append_word(words->kernels, sizeof words->kernels, kernels->attention_name);
+    // "attention_avx512" holds both kinds; this plan runs "attention_flash_avx512".
+    char attention[64];
+    snprintf(attention, sizeof attention, "attention_%s%s", wb_attention_name(plan->attention),
+             kernels->attention_name + strlen("attention"));
+    append_word(words->kernels, sizeof words->kernels, attention);
     append_word(words->kernels, sizeof words->kernels, kernels->rowwise_name);
 }
 
