@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forming batches: every text once, within all limits, padded as the rule says, and packed
+// batches of about equal size.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../support/model_harness.h"
+
+enum { MAX_BATCH = 1024 };
+
+static wb_plan plan_of(wb_packing packing) {
+    return (wb_plan){.shape = {.max_length = 40},
+                     .packing = packing,
+                     .n_threads = 3,
+                     .batch_size = 5,
+                     .padded_length = 12,
+                     .token_budget = 64,
+                     .max_rows = packing == WB_SORTED ? 200 : 64,
+                     .max_texts = packing == WB_PACKED ? 64 : 5};
+}
+
+static void check_text(const wb_plan *plan, const texts *t, const wb_batch_text *text) {
+    const int length = (int)text_length(t, text->index);
+    const int limit = plan->packing == WB_PADDED ? plan->padded_length : 40;
+    assert_ptr_equal(text->ids, t->ids + t->offsets[text->index]);
+    assert_int_equal(text->n_ids, length);
+    assert_int_equal(text->n_valid, length < limit ? length : limit);
+}
+
+static void check_batch(const wb_plan *plan, const texts *t, const wb_batch *batch, int *n_seen) {
+    int rows = 0;
+    uint64_t valid = 0;
+    for (int i = 0; i < batch->n_texts; i++) {
+        const wb_batch_text *text = &batch->texts[i];
+        check_text(plan, t, text);
+        n_seen[text->index]++;
+        assert_int_equal(text->first_row, rows);
+        const int longest = batch->texts[batch->n_texts - 1].n_valid;
+        const int want = plan->packing == WB_PADDED   ? plan->padded_length
+                         : plan->packing == WB_SORTED ? longest
+                                                      : text->n_valid;
+        assert_int_equal(text->n_rows, want);
+        rows += text->n_rows;
+        valid += (uint64_t)text->n_valid;
+    }
+    assert_int_equal(batch->n_rows, rows);
+    assert_true(batch->n_valid == valid);
+    assert_true(batch->n_rows <= plan->max_rows && batch->n_texts <= plan->max_texts);
+}
+
+static void walk(const wb_plan *plan, const texts *t) {
+    wb_batch_text of_batch[MAX_BATCH];
+    wb_batch batch = {.texts = of_batch};
+    int n_seen[MAX_TEXTS] = {0}, n_batches = 0;
+    wb_batch_cursor cursor;
+    wb_batch_cursor_init(&cursor, plan, &t->lists);
+    for (; wb_batch_next(&batch, &cursor); n_batches++) check_batch(plan, t, &batch, n_seen);
+    assert_int_equal(cursor.n_batches, n_batches);
+    for (int i = 0; i < t->lists.n_texts; i++) assert_int_equal(n_seen[i], 1);
+    assert_false(wb_batch_next(&batch, &cursor));
+}
+
+static void test_every_text_once(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        for (int packing = WB_PADDED; packing <= WB_PACKED; packing++) {
+            texts t;
+            texts_fill(&t, (int)(seed % 33), 40, 100, seed);
+            const wb_plan plan = plan_of((wb_packing)packing);
+            walk(&plan, &t);
+        }
+}
+
+static void test_no_texts(void **state) {
+    (void)state;
+    texts t;
+    texts_fill(&t, 0, 40, 100, 1);
+    const wb_plan plan = plan_of(WB_PACKED);
+    wb_batch_cursor cursor;
+    wb_batch_cursor_init(&cursor, &plan, &t.lists);
+    assert_int_equal(cursor.n_batches, 0);
+}
+
+static void test_longer_than_the_budget(void **state) {
+    (void)state;
+    texts t;
+    texts_fill(&t, 8, 40, 100, 3);
+    wb_plan plan = plan_of(WB_PACKED);
+    plan.token_budget = 10;  // max_rows still holds the longest text
+    walk(&plan, &t);
+}
+
+// Threads wait for the largest batch: with texts of at most 16 tokens it should not exceed the
+// mean by more than a text.
+static void test_packed_batches_are_balanced(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        texts t;
+        texts_fill(&t, 48, 16, 100, seed);
+        wb_plan plan = plan_of(WB_PACKED);
+        plan.token_budget = plan.max_rows = plan.max_texts = 1000;
+        wb_batch_text of_batch[MAX_BATCH];
+        wb_batch batch = {.texts = of_batch};
+        wb_batch_cursor cursor;
+        wb_batch_cursor_init(&cursor, &plan, &t.lists);
+        assert_int_equal(cursor.n_batches, plan.n_threads);
+        const int mean = (int)t.offsets[48] / plan.n_threads;
+        while (wb_batch_next(&batch, &cursor)) {
+            assert_true(batch.n_rows <= mean + 16);
+            assert_true(batch.n_rows >= mean - 16);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_text_once),
+        cmocka_unit_test(test_no_texts),
+        cmocka_unit_test(test_longer_than_the_budget),
+        cmocka_unit_test(test_packed_batches_are_balanced),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

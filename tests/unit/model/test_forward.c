@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole forward of models of odd sizes: against the reference in double precision, and
+// bit against bit where the plan promises it: any batch, any threads, any block size, any
+// instruction set.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../support/model_harness.h"
+
+enum { N_TEXTS = 9, MAX_LABELS = 300 };
+
+// Nothing is a multiple of anything a register or a panel holds, but the last.
+static const wb_shape shapes[] = {
+    {.n_layers = 2,
+     .d_model = 21,
+     .n_heads = 3,
+     .d_head = 7,
+     .d_ff = 50,
+     .vocab_size = 37,
+     .max_positions = 40,
+     .n_labels = 3,
+     .max_length = 33,
+     .activation = WB_GELU},
+    {.n_layers = 1,
+     .d_model = 5,
+     .n_heads = 5,
+     .d_head = 1,
+     .d_ff = 3,
+     .vocab_size = 2,
+     .max_positions = 3,
+     .n_labels = 1,
+     .max_length = 3,
+     .activation = WB_RELU},
+    {.n_layers = 3,
+     .d_model = 70,
+     .n_heads = 2,
+     .d_head = 35,
+     .d_ff = 129,
+     .vocab_size = 90,
+     .max_positions = 150,
+     .n_labels = 300,
+     .max_length = 150,
+     .activation = WB_SILU},
+    {.n_layers = 2,
+     .d_model = 64,
+     .n_heads = 4,
+     .d_head = 16,
+     .d_ff = 128,
+     .vocab_size = 50,
+     .max_positions = 80,
+     .n_labels = 2,
+     .max_length = 80,
+     .activation = WB_GELU},
+};
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+
+static int longest_of(const wb_shape *shape) {
+    return shape->max_length < 80 ? shape->max_length : 80;
+}
+
+static void fill(texts *t, const wb_shape *shape) {
+    texts_fill(t, N_TEXTS, longest_of(shape), shape->vocab_size, 7);
+}
+
+static void run(float *logits, const wb_shape *shape, const harness_options *options,
+                const texts *t) {
+    harness *h = harness_open(shape, options);
+    harness_forward(h, &t->lists, logits, NULL);
+    harness_close(h);
+}
+
+static double largest_difference(const float *a, const float *b, int n) {
+    double largest = 0.0;
+    for (int i = 0; i < n; i++) {
+        const double difference = fabs((double)a[i] - (double)b[i]);
+        if (!(difference <= largest)) largest = difference;  // NaN counts
+    }
+    return largest;
+}
+
+static double rms(const float *a, const float *b, int n) {
+    double sum = 0.0;
+    for (int i = 0; i < n; i++) {
+        const double x = (double)a[i] - (b ? (double)b[i] : 0.0);
+        sum += x * x / n;
+    }
+    return sqrt(sum);
+}
+
+// ---- Against the reference ----
+
+// Logits are sums of about d_model terms of order 1 after some hundred roundings of 6e-8 each:
+// 2e-5 leaves a factor of 10 to the largest seen (2e-6), and any wrong index is 1e-2 or more.
+#define F32_TOLERANCE 2e-5
+
+static void compare_with_reference(const wb_shape *shape, const harness_options *options) {
+    texts t;
+    fill(&t, shape);
+    float logits[N_TEXTS * MAX_LABELS];
+    run(logits, shape, options, &t);
+    double want[MAX_LABELS];
+    for (int i = 0; i < N_TEXTS; i++) {
+        reference_forward(shape, want, t.ids + t.offsets[i], (int)text_length(&t, i));
+        for (int label = 0; label < shape->n_labels; label++) {
+            const double got = (double)logits[i * shape->n_labels + label];
+            if (fabs(got - want[label]) <= F32_TOLERANCE) continue;
+            fail_msg("%s, %d threads, d_model %d: text %d label %d is %.7f, not %.7f",
+                     options->technique, options->n_threads, shape->d_model, i, label, got,
+                     want[label]);
+        }
+    }
+}
+
+static void test_f32_against_reference(void **state) {
+    (void)state;
+    static const char *const techniques[] = {"baseline", "f32-flash", "baseline+packed",
+                                             "f32-flash+packed"};
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int i = 0; i < 4; i++)
+            for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
+                harness_options options = {.technique = techniques[i],
+                                           .n_threads = n_threads,
+                                           .padded_length = longest_of(&shapes[s])};
+                compare_with_reference(&shapes[s], &options);
+                options.is_sorted = true;
+                compare_with_reference(&shapes[s], &options);
+            }
+}
+
+// ---- Bit against bit ----
+
+static void same_bits(const wb_shape *shape, const harness_options *a, const harness_options *b) {
+    texts t;
+    fill(&t, shape);
+    float of_a[N_TEXTS * MAX_LABELS], of_b[N_TEXTS * MAX_LABELS];
+    run(of_a, shape, a, &t);
+    run(of_b, shape, b, &t);
+    const int n = N_TEXTS * shape->n_labels;
+    if (memcmp(of_a, of_b, (size_t)n * sizeof *of_a) == 0) return;
+    fail_msg("%s %s and %s %s: d_model %d, logits differ by %g", a->technique, a->isa ? a->isa : "",
+             b->technique, b->isa ? b->isa : "", shape->d_model, largest_difference(of_a, of_b, n));
+}
+
+static const char *const invariant[] = {"f32-flash+packed",    "baseline+packed",
+                                        "i8-dynamic+packed",   "bf16+packed",
+                                        "autocast-f16+packed", "flash+packed"};
+enum { N_INVARIANT = sizeof invariant / sizeof *invariant };
+
+static void test_alone_or_in_any_batch(void **state) {
+    (void)state;
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int i = 0; i < N_INVARIANT; i++) {
+            const wb_shape *shape = &shapes[s];
+            const harness_options options = {.technique = invariant[i], .is_emulated = true};
+            texts t;
+            fill(&t, shape);
+            float together[N_TEXTS * MAX_LABELS], alone[MAX_LABELS];
+            harness *h = harness_open(shape, &options);
+            harness_forward(h, &t.lists, together, NULL);
+            for (int text = 0; text < N_TEXTS; text++) {
+                size_t offsets[2];
+                int order[1];
+                const wb_id_lists one = texts_one(&t, text, offsets, order);
+                harness_forward(h, &one, alone, NULL);
+                const size_t n = (size_t)shape->n_labels;
+                assert_memory_equal(alone, together + (size_t)text * n, n * sizeof *alone);
+            }
+            harness_close(h);
+        }
+}
+
+static void test_any_threads_blocks_and_budget(void **state) {
+    (void)state;
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int i = 0; i < N_INVARIANT; i++) {
+            harness_options a = {.technique = invariant[i], .is_emulated = true}, b = a;
+            b.n_threads = 4;
+            same_bits(&shapes[s], &a, &b);
+            b.block_rows = 7;
+            b.token_budget = 50;
+            same_bits(&shapes[s], &a, &b);
+        }
+}
+
+static void test_isas_agree(void **state) {
+    (void)state;
+    static const char *const techniques[] = {"baseline", "f32-flash+packed", "i8-dynamic",
+                                             "i8-dynamic+packed"};
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int i = 0; i < 4; i++) {
+            const harness_options scalar = {.technique = techniques[i], .isa = "scalar"};
+            harness_options other = {.technique = techniques[i], .isa = "avx2"};
+            same_bits(&shapes[s], &scalar, &other);
+            other.isa = NULL;
+            same_bits(&shapes[s], &scalar, &other);
+        }
+}
+
+// Casting at each use rounds as packing once does.
+static void test_autocast_equals_stored(void **state) {
+    (void)state;
+    for (int s = 0; s < N_SHAPES; s++) {
+        same_bits(&shapes[s], &(harness_options){.technique = "autocast-bf16", .is_emulated = true},
+                  &(harness_options){.technique = "bf16", .is_emulated = true});
+        same_bits(&shapes[s],
+                  &(harness_options){.technique = "autocast-f16+packed", .is_emulated = true},
+                  &(harness_options){.technique = "f16+packed", .is_emulated = true});
+    }
+}
+
+// Rows that no logit depends on change nothing, whether they are padding or the last layer's.
+static void test_padded_and_packed_agree(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"baseline", "baseline+packed"},
+                                           {"f32-flash", "f32-flash+packed"}};
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int i = 0; i < 2; i++) {
+            texts t;
+            fill(&t, &shapes[s]);
+            const int n = N_TEXTS * shapes[s].n_labels;
+            float padded[N_TEXTS * MAX_LABELS], packed[N_TEXTS * MAX_LABELS];
+            run(padded, &shapes[s],
+                &(harness_options){.technique = pairs[i][0],
+                                   .padded_length = longest_of(&shapes[s])},
+                &t);
+            run(packed, &shapes[s], &(harness_options){.technique = pairs[i][1]}, &t);
+            assert_true(largest_difference(padded, packed, n) <= 1e-5);
+        }
+}
+
+// ---- Lower precisions ----
+
+// Relative to the logits' own size. bf16 keeps 8 bits: 2^-9 of each of the operands, averaged
+// over k and added up over a few layers. int8 keeps 1/254 of the largest of a row, about 1/80
+// of a usual element.
+static void test_lower_precisions_are_near(void **state) {
+    (void)state;
+    static const struct {
+        const char *technique;
+        double share;
+    } bounds[] = {{"bf16+packed", 0.02},
+                  {"autocast-bf16", 0.02},
+                  {"f16-flash+packed", 0.003},
+                  {"i8-dynamic", 0.05},
+                  {"i8-dynamic+packed", 0.05}};
+    for (int s = 2; s < N_SHAPES; s++) {
+        texts t;
+        fill(&t, &shapes[s]);
+        const int n = N_TEXTS * shapes[s].n_labels;
+        float f32[N_TEXTS * MAX_LABELS], other[N_TEXTS * MAX_LABELS];
+        run(f32, &shapes[s], &(harness_options){.technique = "f32-flash+packed"}, &t);
+        for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+            run(other, &shapes[s],
+                &(harness_options){.technique = bounds[i].technique,
+                                   .padded_length = longest_of(&shapes[s]),
+                                   .is_emulated = true},
+                &t);
+            const double share = rms(f32, other, n) / rms(f32, NULL, n);
+            if (!(share <= bounds[i].share) || share == 0.0)
+                fail_msg("%s, d_model %d: logits move by %g of themselves, allowed %g",
+                         bounds[i].technique, shapes[s].d_model, share, bounds[i].share);
+        }
+    }
+}
+
+// ---- The tap ----
+
+typedef struct sight {
+    int n_embeddings, n_attention, n_layers;
+    int rows_of_last;
+} sight;
+
+static void see(void *context, wb_tap_point point, int layer, const float *x, int n_rows) {
+    sight *seen = context;
+    (void)x;
+    (void)layer;
+    seen->n_embeddings += point == WB_TAP_EMBEDDINGS;
+    seen->n_attention += point == WB_TAP_ATTENTION;
+    seen->n_layers += point == WB_TAP_LAYER;
+    seen->rows_of_last = n_rows;
+}
+
+static void test_tap_sees_every_component(void **state) {
+    (void)state;
+    const wb_shape *shape = &shapes[0];
+    texts t;
+    fill(&t, shape);
+    float logits[N_TEXTS * MAX_LABELS];
+    harness *h = harness_open(shape, &(harness_options){.technique = "f32-flash+packed"});
+    sight seen = {0};
+    harness_forward(h, &t.lists, logits, &(wb_tap){.see = see, .context = &seen});
+    assert_int_equal(seen.n_embeddings, 1);
+    assert_int_equal(seen.n_attention, 2);
+    assert_int_equal(seen.n_layers, 2);
+    assert_int_equal(seen.rows_of_last, N_TEXTS);  // pruned: one row a text
+    harness_close(h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_f32_against_reference),
+        cmocka_unit_test(test_alone_or_in_any_batch),
+        cmocka_unit_test(test_any_threads_blocks_and_budget),
+        cmocka_unit_test(test_isas_agree),
+        cmocka_unit_test(test_autocast_equals_stored),
+        cmocka_unit_test(test_padded_and_packed_agree),
+        cmocka_unit_test(test_lower_precisions_are_near),
+        cmocka_unit_test(test_tap_sees_every_component),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

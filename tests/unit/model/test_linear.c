@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// One linear layer in every precision: against sums in double, from any column on, and over
+// weights that are zero, tiny, huge or not numbers.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../support/model_harness.h"
+
+enum { MAX_M = 33, MAX_N = 150, MAX_K = 200 };
+
+// A team of one thread with just the buffers a product needs.
+typedef struct bench {
+    wb_kernels kernels;
+    wb_workspace workspace;
+    wb_team team;
+    _Alignas(64) uint16_t narrow[MAX_M * MAX_K];
+    float x_scale[MAX_M];
+    float w[MAX_N * MAX_K], bias[MAX_N], x[MAX_M * MAX_K], y[MAX_M * MAX_N];
+} bench;
+
+static bench *open_bench(void) {
+    bench *b = calloc(1, sizeof *b);
+    require(b != NULL, "memory");
+    wb_cpu cpu;
+    wb_cpu_detect(&cpu);
+    wb_kernels_select(&b->kernels, cpu.flags);
+    b->workspace = (wb_workspace){.narrow = b->narrow, .x_scale = b->x_scale};
+    b->workspace.cast_panel = wb_alloc(b->kernels.panel_bytes_f32(MAX_K));
+    b->team = (wb_team){.kernels = &b->kernels, .workspaces = &b->workspace};
+    wb_random random = {.state = 3};
+    for (int i = 0; i < MAX_N * MAX_K; i++) b->w[i] = (float)wb_random_unit(&random) - 0.5f;
+    for (int i = 0; i < MAX_M * MAX_K; i++) b->x[i] = (float)wb_random_unit(&random) - 0.5f;
+    for (int i = 0; i < MAX_N; i++) b->bias[i] = (float)wb_random_unit(&random);
+    return b;
+}
+
+static void close_bench(bench *b) {
+    wb_free(b->workspace.cast_panel);
+    free(b);
+}
+
+static void multiply(bench *b, wb_precision precision, bool is_autocast, int m, int n, int k,
+                     int first) {
+    wb_linear linear;
+    assert_int_equal(
+        wb_linear_pack(&linear, &b->kernels, precision, is_autocast, b->w, b->bias, n, k, NULL),
+        WB_OK);
+    assert_true(wb_linear_bytes(&linear, &b->kernels) >= (size_t)n * (size_t)k);
+    wb_linear_forward(&b->team, &(wb_product){.linear = &linear,
+                                              .first = first,
+                                              .n = n - first,
+                                              .y = b->y + first,
+                                              .ld_y = n,
+                                              .x = b->x,
+                                              .ld_x = k,
+                                              .m = m});
+    wb_linear_free(&linear);
+    assert_null(linear.panels);
+}
+
+// y against sums in double; allowed is a share of the sum of the products' sizes.
+static void compare(const bench *b, int m, int n, int k, int first, double allowed) {
+    for (int i = 0; i < m; i++)
+        for (int j = first; j < n; j++) {
+            double sum = (double)b->bias[j], size = fabs(sum);
+            for (int l = 0; l < k; l++) {
+                const double term = (double)b->x[i * k + l] * (double)b->w[j * k + l];
+                sum += term;
+                size += fabs(term);
+            }
+            const double got = (double)b->y[i * n + j];
+            if (!(fabs(got - sum) <= allowed * size + 1e-30))
+                fail_msg("cell %d, %d of %d x %d x %d is %g, not %g", i, j, m, n, k, got, sum);
+        }
+}
+
+// Shares: one rounding of each operand in bf16 is 2^-9, in f16 2^-12, of int8 half a step of the
+// row's largest, 1/254 for operands uniform in [-1/2, 1/2) whose mean size is half of that.
+static const struct {
+    wb_precision precision;
+    double allowed;
+} precisions[] = {{WB_F32, 1e-6}, {WB_BF16, 0.008}, {WB_F16, 0.001}, {WB_I8_DYNAMIC, 0.02}};
+
+static void test_every_precision(void **state) {
+    (void)state;
+    static const int sizes[][3] = {{1, 1, 1}, {3, 17, 5}, {33, 150, 200}, {7, 64, 64}, {2, 65, 31}};
+    bench *b = open_bench();
+    for (int p = 0; p < 4; p++)
+        for (int s = 0; s < 5; s++) {
+            const int m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+            multiply(b, precisions[p].precision, false, m, n, k, 0);
+            compare(b, m, n, k, 0, precisions[p].allowed);
+        }
+    close_bench(b);
+}
+
+static void test_autocast(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    for (int p = 1; p <= 2; p++) {
+        multiply(b, precisions[p].precision, true, 9, 145, 77, 0);
+        compare(b, 9, 145, 77, 0, precisions[p].allowed);
+    }
+    close_bench(b);
+}
+
+// Columns from a panel on, as the pruned last layer asks for, leave the ones before alone.
+static void test_from_a_column_on(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    const int first = b->kernels.tile_n;
+    for (int p = 0; p < 4; p++)
+        for (int is_autocast = 0; is_autocast < 2; is_autocast++) {
+            if (is_autocast && (p == 0 || p == 3)) continue;
+            for (int i = 0; i < MAX_M * MAX_N; i++) b->y[i] = -77.0f;
+            multiply(b, precisions[p].precision, is_autocast, 5, 149, 40, first);
+            compare(b, 5, 149, 40, first, precisions[p].allowed);
+            for (int i = 0; i < 5; i++)
+                for (int j = 0; j < first; j++) assert_true(b->y[i * 149 + j] == -77.0f);
+        }
+    close_bench(b);
+}
+
+static void test_int8_of_strange_weights(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    static const float strange[] = {0.0f, 1e-45f, 2.6e-43f, 1e-38f, 1e37f, NAN, INFINITY};
+    for (size_t s = 0; s < sizeof strange / sizeof *strange; s++) {
+        for (int i = 0; i < 4 * 8; i++) b->w[i] = i % 3 ? strange[s] : -strange[s] / 2.0f;
+        multiply(b, WB_I8_DYNAMIC, false, 3, 4, 8, 0);
+        // What a broken weight makes of its row is not promised; that finite ones are near is.
+        if (isfinite(strange[s]) && strange[s] > 1e-40f) compare(b, 3, 4, 8, 0, 0.02);
+        if (strange[s] == 0.0f)
+            for (int i = 0; i < 12; i++) assert_true(b->y[i] == b->bias[i % 4]);
+    }
+    close_bench(b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_precision),
+        cmocka_unit_test(test_autocast),
+        cmocka_unit_test(test_from_a_column_on),
+        cmocka_unit_test(test_int8_of_strange_weights),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
