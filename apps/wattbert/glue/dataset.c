@@ -240,7 +240,6 @@ static wb_status read_object(glue_data *data, reader *r, const json_t *object, w
 }
 
 static wb_status read_jsonl(glue_data *data, reader *r, wb_error *err) {
-    data->owns_texts = true;
     wb_status status = WB_OK;
     for (field line; !status && next_line(r, &line);) {
         if (line.n_bytes == 0) continue;
@@ -264,6 +263,7 @@ wb_status glue_data_parse(glue_data **out, const glue_task *task, const char *by
     if (n_bytes >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) r.at += 3;
     const bool is_json = r.at < r.end && *r.at == '{';
     wb_status status = is_json ? read_jsonl(data, &r, err) : read_tsv(data, &r, err);
+    if (is_json) data->n_owned = data->n_examples;
     if (!status && data->n_examples == 0)
         status = wb_fail(err, WB_ERR_FORMAT, 0, "%s: no examples after the header", name);
     if (status) {
@@ -290,7 +290,7 @@ wb_status glue_data_open(glue_data **out, const glue_task *task, const char *pat
 
 void glue_data_close(glue_data *data) {
     if (!data) return;
-    for (int i = 0; data->owns_texts && i < data->n_examples; i++) {
+    for (int i = 0; i < data->n_owned; i++) {
         wb_free((void *)(uintptr_t)data->texts[i].text);
         wb_free((void *)(uintptr_t)data->texts[i].pair);
     }

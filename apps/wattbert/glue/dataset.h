@@ -12,9 +12,9 @@
 typedef struct glue_data {
     const glue_task *task;
     int n_examples;
-    wb_text *texts;   // [n_examples]
-    double *labels;   // [n_examples] GLUE's label number; the score where n_labels is 1
-    bool owns_texts;  // of JSON lines, where escapes were decoded
+    wb_text *texts;  // [n_examples]
+    double *labels;  // [n_examples] GLUE's label number; the score where n_labels is 1
+    int n_owned;     // texts that are copies, of JSON lines, where escapes were decoded
     wb_file file;
 } glue_data;
 

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joules. Every window runs one technique for whole passes; the techniques of a group take
+// turns in random order. Components are never timed inside these runs: they are replayed
+// alone, afterwards, and their shares split the whole.
+#include <string.h>
+
+#include "base/base.h"
+#include "study/interrupt.h"
+#include "study/study.h"
+
+enum {
+    MAX_DURATIONS = 1 << 16,       // of batches, per cell; later ones are not kept
+    MAX_REPLAY_BYTES = 128 << 20,  // of captured activations
+};
+
+// What a pass of a window needs.
+typedef struct window_work {
+    study_group *group;
+    study_cell *cell;
+    double start_s;  // of the window, since the study's start
+} window_work;
+
+// ---- Windows ----------------------------------------------------------------
+
+static wb_status keep_durations(study_cell *cell, const uint64_t *batch_ns, int n, wb_error *err) {
+    if (cell->n_durations + n > cell->max_durations) {
+        const int wanted = cell->max_durations ? 2 * cell->max_durations : 1024;
+        const int grown = wanted > cell->n_durations + n ? wanted : cell->n_durations + n;
+        if (grown > MAX_DURATIONS) return WB_OK;
+        uint64_t *block = wb_realloc_array(cell->batch_ns, (size_t)cell->n_durations, (size_t)grown,
+                                           sizeof *block);
+        if (!block) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for batch times");
+        cell->batch_ns = block;
+        cell->max_durations = grown;
+    }
+    memcpy(cell->batch_ns + cell->n_durations, batch_ns, (size_t)n * sizeof *batch_ns);
+    cell->n_durations += n;
+    return WB_OK;
+}
+
+// A wb_pass.
+static wb_status pass(void *context, wb_error *err) {
+    const window_work *w = context;
+    study_group *g = w->group;
+    wb_status status = interrupt_check(err);
+    if (status) return status;
+    wb_run run = {.batch_ns = g->batch_ns, .batch_capacity = g->n_measured};
+    status = wb_forward(w->cell->engine, group_inputs(g, w->cell), g->logits, &run, err);
+    const int n = run.n_batches < run.batch_capacity ? run.n_batches : run.batch_capacity;
+    if (!status) status = keep_durations(w->cell, g->batch_ns, n, err);
+    return status;
+}
+
+static const char *method_of(const wb_meter *meter) {
+    return strcmp(wb_meter_source(meter)->name, "modelled") == 0 ? "modelled" : "measured";
+}
+
+static void log_power(void *context, double t_s, double watts) {
+    const window_work *w = context;
+    const study_group *g = w->group;
+    store_power(g->store, w->cell->choice.name, g->pair->task->name, w->start_s + t_s, watts,
+                wb_meter_source(g->meter)->name, method_of(g->meter));
+}
+
+static double since_start_s(const study_group *g) {
+    return (double)(wb_clock_ns() - g->started_ns) / 1e9;
+}
+
+static wb_status measure_window(study_group *g, study_cell *cell, wb_error *err) {
+    const bool was_open = cell->engine != NULL;
+    wb_status status = group_engine(g, cell, err);
+    // Freshly packed weights are in no cache; the first pass after that is not the work measured.
+    if (!status && !was_open)
+        status = wb_forward(cell->engine, group_inputs(g, cell), g->logits, NULL, err);
+    if (status) return status;
+    window_work work = {g, cell, since_start_s(g)};
+    wb_window_options options = wb_default_window_options();
+    options.min_s = g->options->min_s;
+    options.on_power = log_power;
+    options.power_context = &work;
+    status =
+        wb_window_measure(g->meter, &options, pass, &work, &cell->windows[cell->n_measured], err);
+    if (!status) cell->n_measured++;
+    return status;
+}
+
+static wb_status measure_windows(study_group *g, wb_error *err) {
+    const int n_windows = g->options->n_windows, n_all = n_windows * g->n_cells;
+    int *order = wb_alloc_array((size_t)n_all, sizeof *order);
+    if (!order) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for %d windows", n_all);
+    schedule_windows(order, n_windows, g->n_cells, g->options->seed);
+    wb_status status = WB_OK;
+    for (int i = 0; !status && i < n_all; i++) {
+        study_cell *cell = &g->cells[order[i]];
+        if (cell->is_done || cell->is_skipped) continue;
+        char step[48];
+        snprintf(step, sizeof step, "window %d of %d", i / g->n_cells + 1, n_windows);
+        group_progress(g, cell, step);
+        status = measure_window(g, cell, err);
+    }
+    wb_free(order);
+    return status;
+}
+
+// ---- Components -------------------------------------------------------------
+
+typedef struct replay_work {
+    wb_replay *replay;
+    wb_component component;
+} replay_work;
+
+// A wb_pass.
+static wb_status replay_pass(void *context, wb_error *err) {
+    const replay_work *w = context;
+    const wb_status status = interrupt_check(err);
+    return status ? status : wb_replay_run(w->replay, w->component, err);
+}
+
+static wb_status measure_parts(study_group *g, study_cell *cell, wb_error *err) {
+    wb_status status = group_engine(g, cell, err);
+    replay_work work = {0};
+    if (!status)
+        status = wb_replay_open(&work.replay, cell->engine, group_inputs(g, cell), MAX_REPLAY_BYTES,
+                                err);
+    wb_window_options options = wb_default_window_options();
+    options.min_s = g->options->component_s;
+    for (int i = 0; !status && i <= WB_WHOLE; i++) {
+        wb_window window;
+        work.component = (wb_component)i;
+        status = wb_replay_run(work.replay, work.component, err);
+        if (!status)
+            status = wb_window_measure(g->meter, &options, replay_pass, &work, &window, err);
+        if (!status) cell->parts[i] = window.joules_per_pass;
+    }
+    wb_replay_close(work.replay);
+    cell->has_parts = !status;
+    return status;
+}
+
+wb_status group_measure(study_group *g, wb_error *err) {
+    double idle_w;
+    group_progress(g, NULL, "rest");
+    wb_status status = interrupt_check(err);
+    if (!status) status = wb_meter_idle(g->meter, g->options->idle_s, &idle_w, err);
+    if (!status) status = measure_windows(g, err);
+    for (int i = 0; !status && i < g->n_cells; i++) {
+        study_cell *cell = &g->cells[i];
+        if (cell->is_done || cell->is_skipped) continue;
+        group_progress(g, cell, "components");
+        status = measure_parts(g, cell, err);
+        if (!status) status = group_rows(g, false, err);
+    }
+    return status;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The study's objects. A group is one model on one task with all techniques: their windows
+// are interleaved, so a group is measured as a whole and its rows are finished together. A
+// cell is one technique of a group and becomes one row.
+#ifndef STUDY_H
+#define STUDY_H
+
+#include "carbon/carbon.h"
+#include "glue/evaluate.h"
+#include "study/progress.h"
+#include "study/results.h"
+#include "study/schedule.h"
+#include "study/select.h"
+#include "study/store.h"
+#include "wattbert/energy.h"
+
+typedef struct study_options {
+    const char *data;         // the folder of GLUE's folders, or NULL
+    const char *file;         // examples of the only task, instead of a file below data; or NULL
+    const char *split;        // "dev", "train"
+    const char *label_order;  // or NULL
+    int n_examples;           // measured; 0: all
+    int n_score_examples;     // scored; 0: all
+    int n_windows;
+    double min_s, component_s, idle_s;  // of a window, of one replayed component, of rest
+    int n_threads, batch_size, padded_length;
+    uint64_t seed;
+    size_t engine_bytes;  // engines are kept open up to this many bytes of weights
+    carbon_intensity carbon;
+} study_options;
+
+enum { CELL_FLAGS = RESULT_LONG_TEXT };
+
+typedef struct study_cell {
+    study_choice choice;
+    bool is_done;     // its row is in the store already, of this run or of one gone on from
+    bool is_skipped;  // cannot run here; reason says why
+    char reason[RESULT_LONG_TEXT];
+    char flags[CELL_FLAGS];
+    wb_engine *engine;   // NULL while closed
+    uint64_t last_used;  // the group's clock, to close the least recently used
+    result_row row;      // what its plan says, filled by the warm-up
+    wb_run run;          // of one pass over the measured examples
+    double pass_s;       // of the warm-up
+    wb_window *windows;  // [n_windows of the options], n_measured of them filled
+    int n_measured;
+    uint64_t *batch_ns;  // [n_durations] of all passes of all windows
+    int n_durations, max_durations;
+    bool has_parts;
+    double parts[WB_N_COMPONENTS + 1];  // joules per replay: embeddings .. head, whole
+    bool has_score;
+    glue_result result;
+    glue_interval difference;  // to the baseline's score, on the same examples
+} study_cell;
+
+// Logits of a technique over all scored examples, from its form without padding.
+typedef struct study_scored {
+    char base[64];
+    float *logits;  // [n_scored, n_labels]
+    char *plan;     // the precision of every matrix, to be sure that another engine agrees
+} study_scored;
+
+enum { SCORE_SLICE = 512 };
+
+typedef struct study_group {
+    const study_options *options;
+    const study_pair *pair;
+    wb_meter *meter;
+    study_store *store;
+    progress *progress;
+    int n_groups_left;  // after this one, for the time left
+    wb_model *model;
+    const wb_model_info *info;
+    glue_data *data;  // of the scored examples
+    char path[4096];
+    int n_all;                   // examples of the file
+    int *measured;               // [n_measured] places in data of the measured examples
+    int n_measured, n_cut;       // n_cut: measured examples longer than padded_length
+    wb_inputs *padded, *packed;  // the measured examples, cut to padded_length and whole
+    wb_inputs **slices;          // [n_slices] the scored examples, whole, SCORE_SLICE each
+    int n_slices;
+    wb_inputs *calibration;  // training examples for `mixed`; NULL: the library's own sentences
+    glue_label_order order;
+    float *logits;         // [n_measured or more, n_labels] of the pass at work
+    uint64_t *batch_ns;    // [n_measured] of the pass at work
+    study_scored *scored;  // [n_scored_bases]
+    int n_scored_bases;
+    double baseline_score;
+    double *baseline;  // [n_examples of data] its predictions
+    study_cell *cells;
+    int n_cells;
+    uint64_t clock;
+    uint64_t started_ns;  // of the study, the zero of power.csv
+} study_group;
+
+// ---- group.c ----
+
+// *group <- everything that does not depend on a technique: model, examples, inputs.
+wb_status group_open(study_group *group, const study_choice *choices, int n_choices, wb_error *err);
+void group_close(study_group *group);
+// The cell's engine, opened if it was closed; others may be closed for it.
+wb_status group_engine(study_group *group, study_cell *cell, wb_error *err);
+// The measured examples as the cell's protocol reads them.
+const wb_inputs *group_inputs(const study_group *group, const study_cell *cell);
+// Shows what runs, with an estimate of the time left.
+void group_progress(study_group *group, const study_cell *cell, const char *step);
+// Appends to a list of flags divided by "; ".
+WB_PRINTF(2, 3) void cell_flag(study_cell *cell, const char *format, ...);
+
+// ---- score.c ----
+
+// Opens every cell's engine, runs it once and scores it; cells that cannot run are marked.
+wb_status group_score(study_group *group, wb_error *err);
+
+// ---- measure.c ----
+
+// Rest, the interleaved windows, then the components of every cell.
+wb_status group_measure(study_group *group, wb_error *err);
+
+// ---- rows.c ----
+
+// Writes the plan of the cell's open engine into cell->row.
+void cell_plan(study_cell *cell);
+// *row <- what is known of the cell.
+void cell_row(result_row *row, const study_group *group, study_cell *cell);
+// Puts rows into the store: of skipped cells and of those with all windows; is_final: of those with
+// at least one as well, flagged as interrupted.
+wb_status group_rows(study_group *group, bool is_interrupted, wb_error *err);
+
+// ---- table.c ----
+
+// The techniques of each task on standard output, within 100 columns.
+void table_print(const result_table *results);
+
+#endif
