@@ -13,17 +13,21 @@
 //
 // What a joule is depends on its source; `measures` says it under every figure:
 //
-//   source    a joule is                                   unit         moves every    does not see
-//   nvml      the whole GPU board, vendor's counter         1 mJ         20 to 100 ms   host CPU,
-//   power supply rapl      CPU package, core or DRAM, model or shunt     15 to 61 uJ  1 ms GPU,
-//   fans, disks, power supply perf      the same counters through perf_event_open     2^-32 J 1 ms
-//   the same hwmon     what the board's sensor is wired to           1 uJ / 1 uW  the driver's what
-//   it is not wired to replay    a recorded trace: tests, figures              the trace's  the
-//   trace's    - modelled  busy core time x watts per core               -            - everything:
-//   it is a guess, and says so
+//   source    a joule is                          in units of   steps every     does not see
+//   rapl      CPU package and DRAM, by model      15 to 61 uJ   1 ms            GPU, fans, disks,
+//             or shunt, of the processor                                        power supply
+//   perf      the same counters through perf      2^-32 J       1 ms            the same
+//   hwmon     what the board's sensor is          1 uJ, or      the driver's    what it is not
+//             wired to                            1 uW summed   business        wired to
+//   nvml      the whole GPU board, by the         1 mJ          20 to 100 ms    CPU, power supply
+//             vendor's counter
+//   replay    a recorded trace                    the trace's   the trace's     this machine
+//   modelled  busy core time x watts per core     -             -               everything: it is
+//                                                                               a guess, says so
 //
 // Modelled joules never mix with measured ones: `method` is carried by every
-// reading, window and estimate. The conventions of wattbert.h hold here too.
+// reading, window and estimate. Errors, owning and silence as in wattbert.h; one
+// thread at a time per meter; meters share nothing. docs/energy.md has the formulas.
 #ifndef WATTBERT_ENERGY_H
 #define WATTBERT_ENERGY_H
 
@@ -35,11 +39,14 @@ extern "C" {
 
 typedef struct wb_meter wb_meter;
 
-enum { WB_MAX_DOMAINS = 32 };
+enum {
+    WB_MAX_DOMAINS = 32,  // readings of one meter
+    WB_MAX_SOURCES = 8,   // entries of wb_sources_probe
+};
 
 typedef struct wb_meter_options {
     const char *root;       // stands for "/" before /sys and /proc; "" or NULL: the real one
-    const char *source;     // use only this source ("rapl"); NULL: the best that works
+    const char *source;     // use only this source ("rapl"); NULL: the best that sees the processor
     const char *replay;     // a recorded trace's path for source "replay"
     double watts_per_core;  // of the modelled source; 0: the documented default,
                             // WB_DEFAULT_WATTS_PER_CORE
@@ -56,22 +63,29 @@ typedef struct wb_source_info {
     const char *name;      // "rapl"; static
     const char *measures;  // what a joule of it is; static
     wb_status status;      // WB_OK usable, WB_ERR_ABSENT, WB_ERR_DENIED, WB_ERR_REFUSED
-    char reason[256];      // why not, and what to do; "" when usable
+    char reason[256];      // why not, and what to do; usable: which domains are left out, mostly ""
     int n_domains;
     char domains[256];     // "package-0 dram-0"
-    double resolution_uj;  // of one step; 0 where unknown
-    double interval_ms;    // between steps as observed; 0 where not yet observed
+    double resolution_uj;  // of one step as observed; 0 where unknown
+    double interval_ms;    // between steps as documented or observed; 0 where unknown
+    char device[128];      // "NVIDIA H100 80GB HBM3 (driver 580.159.04)"; "" where it has no name
+    int sees_cpu;          // not 0: its total holds the work of this machine's processor
 } wb_source_info;
 
-// infos[*n] <- all sources in order of preference. Takes under 1 s (dead counters need time to
-// show).
+// infos[*n] <- all sources in order of preference, capacity at most (WB_MAX_SOURCES suffices).
+// A counter must move within 0.25 s to count as alive, so this takes up to 1 s.
+//   WB_ERR_ARGUMENT (no such root), WB_ERR_MEMORY
 WB_CHECKED WB_API wb_status wb_sources_probe(const wb_meter_options *options, wb_source_info *infos,
                                              int capacity, int *n, wb_error *err);
 
-// *out <- a meter on the best usable source, or on options->source. Falls back to
-// "modelled" when options->source is NULL and nothing else works; never silently:
-// wb_meter_source() tells, and every reading's method is "modelled".
+// *out <- a meter on options->source; where that is NULL, on the first of rapl, perf and hwmon that
+// works (nvml does not see the processor and is used by name alone), or on the trace
+// options->replay. Falls back to "modelled" when options->source is NULL and nothing else works;
+// never silently: wb_meter_source() tells, and every reading's method is "modelled".
 //   WB_ERR_ABSENT, WB_ERR_DENIED, WB_ERR_REFUSED for a source that was named
+//   WB_ERR_IO, WB_ERR_FORMAT of the trace; WB_ERR_ARGUMENT, WB_ERR_MEMORY
+// Under a root a counter may stand still until whoever plays the machine writes to it: then the
+// meter opens, and wb_meter_stop() refuses if nothing has moved.
 WB_CHECKED WB_API wb_status wb_meter_open(wb_meter **out, const wb_meter_options *options,
                                           wb_error *err);
 WB_API void wb_meter_close(wb_meter *meter);
@@ -83,14 +97,22 @@ typedef struct wb_reading {
     char source[16];   // "rapl"
     char domain[32];   // "package-0", "dram-0", "gpu-0", "process"
     double joules;     // between start and stop, wraps removed
-    double low, high;  // bounds from the counter's resolution and interval; for modelled: a factor
-                       // of 2 either way
+    double low, high;  // joules of one interval of the counter less and more (wrong by that at
+                       // each end); for modelled: a factor of 2 either way
     char method[16];   // "measured" or "modelled"
-    char flags[128];   // "wrapped", "reset", "shared-gpu", "integrated-power"; "" mostly
+    // Words: "wrapped" (and unwrapped), "reset" (joules around it are missing), "shared-gpu" (other
+    // processes used it too), "integrated-power" (summed up from watts). "" mostly.
+    char flags[128];
 } wb_reading;
 
 // Between start and stop a sampler thread reads often enough to see every wrap.
+//   WB_ERR_ARGUMENT when it was started already; else what reading the source gives
 WB_CHECKED WB_API wb_status wb_meter_start(wb_meter *meter, wb_error *err);
+// readings[*n] <- the joules since start, one entry a domain, capacity at most (WB_MAX_DOMAINS
+// suffices). Nested domains (core in package) are listed too: do not add them up. Processes
+// that were started and waited for in between count for modelled.
+//   WB_ERR_ARGUMENT when it was not started, WB_ERR_REFUSED for a counter that stood still; the
+//   meter is stopped in any case
 WB_CHECKED WB_API wb_status wb_meter_stop(wb_meter *meter, wb_reading *readings, int capacity,
                                           int *n, wb_error *err);
 
@@ -101,19 +123,20 @@ typedef wb_status wb_pass(void *context, wb_error *err);
 
 typedef struct wb_window_options {
     double min_s;    // 2.0: passes repeat until this long
-    int min_ticks;   // 20: and this many counter steps have gone by (modelled: no ticks, not
-                     // applied)
+    int min_ticks;   // 20: and this many steps of the counter (modelled has none: not applied)
     int max_passes;  // 0: no limit
-    // Called about every 100 ms of a window with the power since the last call, for a trace; may be
-    // NULL.
+    // Called after the passes, from the same thread, once for about each 100 ms of the window:
+    // seconds since its begin and the power since the last call. May be NULL.
     void (*on_power)(void *context, double t_s, double watts);
     void *power_context;
 } wb_window_options;
 
 WB_API wb_window_options wb_default_window_options(void);
 
-// Starts on a counter tick, runs whole passes, ends on a tick; joules over passes
-// by least squares on the (time, joules) of the ticks. Domains that do not nest
+// One window: starts on a counter tick, runs whole passes without a gap, ends with the last tick
+// inside them. Watts are the least-squares slope of the ticks' (time, joules), joules per pass are
+// watts x seconds per pass; with fewer than 16 passes, whose own rhythm a fit would weigh unevenly,
+// watts are joules from the first tick to the last over their time. Domains that do not nest
 // (packages, DRAM, GPU board) are summed.
 typedef struct wb_window {
     int passes;
@@ -124,9 +147,13 @@ typedef struct wb_window {
     int ticks;
     char method[16];  // "measured" or "modelled"
     char flags[128];
+    double joules_uncertainty;  // per pass: what the first and last tick's times leave open
 } wb_window;
 
-// Runs pass repeatedly inside one window. A failing pass ends it with its status.
+// Runs pass repeatedly inside one window. A failing pass ends it with its status. options NULL: the
+// defaults.
+//   WB_ERR_REFUSED   the counter stopped, or was reset inside the window
+//   WB_ERR_ARGUMENT  max_passes ended it before two ticks, or the meter is measuring already
 WB_CHECKED WB_API wb_status wb_window_measure(wb_meter *meter, const wb_window_options *options,
                                               wb_pass *pass, void *context, wb_window *out,
                                               wb_error *err);
@@ -135,8 +162,10 @@ WB_CHECKED WB_API wb_status wb_window_measure(wb_meter *meter, const wb_window_o
 WB_CHECKED WB_API wb_status wb_meter_idle(wb_meter *meter, double seconds, double *idle_w,
                                           wb_error *err);
 
-// Mean and 95 % interval of windows of the same work (Student's t over the windows'
-// joules per pass; one window: its interval is the counter's resolution).
+// Mean and 95 % interval of windows of the same work: mean +- t s / sqrt(n), Student's t over the
+// windows' joules per pass, and never narrower than their joules_uncertainty / sqrt(n), which
+// is all there is for one window. For modelled windows low and high are a factor of 2 either way:
+// how well a guess repeats does not make it right.
 typedef struct wb_estimate {
     int n_windows;
     double joules, low, high;                   // per pass, gross
@@ -146,6 +175,8 @@ typedef struct wb_estimate {
     double measured_s;  // all windows together
     char method[16];    // "modelled" if any window is
     char flags[128];    // union of the windows'
+    double repeat_low,
+        repeat_high;  // the interval of the repeats alone, as low and high of measured
 } wb_estimate;
 
 WB_CHECKED WB_API wb_status wb_estimate_from_windows(const wb_window *windows, int n_windows,
@@ -160,8 +191,7 @@ typedef struct wb_self_test {
     double interval_ms;           // median time between steps
     double idle_w, idle_noise_w;  // mean and standard deviation over 0.5 s slices at rest
     double read_us;               // one read of the counter
-    double
-        overhead_share;  // of a window: time and CPU the meter itself takes; the promise is < 0.01
+    double overhead_share;        // CPU time of the sampler, in cores; the promise is < 0.01
 } wb_self_test;
 
 // Takes about seconds (3 is enough).
