@@ -60,18 +60,16 @@ KERNEL_INLINE void multiply_vectors(const int rows, const int vectors, float *y,
                                     const float *factor, const float *x, size_t ld_x,
                                     const float *w, size_t ld_w, int k) {
     lanes sum[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] =
-                factor ? lanes_mul(lanes_all(factor[r]), lanes_load(y + (size_t)r * ld_y + 16 * v))
-                       : lanes_all(0.0f);
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[r][v] = factor
+                        ? lanes_mul(lanes_all(factor[r]), lanes_load(y + (size_t)r * ld_y + 16 * v))
+                        : lanes_all(0.0f);
     multiply_tile(sum, rows, vectors, x, ld_x, w, ld_w, k);
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) lanes_store(y + (size_t)r * ld_y + 16 * v, sum[r][v]);
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < vectors; v++) lanes_store(y + (size_t)r * ld_y + 16 * v, sum[r][v]);
 }
 
 KERNEL_INLINE void multiply_rows(const int vectors, int rows, float *y, size_t ld_y,

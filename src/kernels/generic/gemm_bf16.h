@@ -13,13 +13,13 @@ enum { DEPTH_BF16 = 2048 };
 KERNEL_INLINE void multiply_pairs(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows,
                                   const uint16_t *x, size_t ld_x, const uint16_t *w, bool is_half) {
     pairs column[TILE_VECTORS];
-#pragma GCC unroll 4
+    UNROLL
     for (int v = 0; v < TILE_VECTORS; v++) column[v] = pairs_load(w + 32 * v);
-#pragma GCC unroll 6
+    UNROLL
     for (int r = 0; r < rows; r++) {
         const uint16_t last[2] = {x[(size_t)r * ld_x], 0};
         const pairs row = pairs_all(is_half ? last : x + (size_t)r * ld_x);
-#pragma GCC unroll 4
+        UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = pairs_dot(sum[r][v], row, column[v]);
     }
 }

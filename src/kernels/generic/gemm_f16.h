@@ -12,12 +12,12 @@ KERNEL_INLINE void tile_f16(const output *out, int i, const int rows, int j, con
     open_tile(sum, rows, out, i, j, true);
     for (int kk = 0; kk < k; kk++, w += TILE_N) {
         lanes column[TILE_VECTORS];
-#pragma GCC unroll 4
+        UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) column[v] = lanes_load_f16(w + 16 * v);
-#pragma GCC unroll 6
+        UNROLL
         for (int r = 0; r < rows; r++) {
             const lanes row = lanes_all_f16(x + (size_t)r * ld_x + (size_t)kk);
-#pragma GCC unroll 4
+            UNROLL
             for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = lanes_fma(row, column[v], sum[r][v]);
         }
     }

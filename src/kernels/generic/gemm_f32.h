@@ -17,12 +17,12 @@ KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
                                  size_t ld_w, int k) {
     for (int kk = 0; kk < k; kk++, w += ld_w) {
         lanes column[TILE_VECTORS];
-#pragma GCC unroll 4
+        UNROLL
         for (int v = 0; v < vectors; v++) column[v] = lanes_load(w + 16 * v);
-#pragma GCC unroll 6
+        UNROLL
         for (int r = 0; r < rows; r++) {
             const lanes row = lanes_all(x[(size_t)r * ld_x + (size_t)kk]);
-#pragma GCC unroll 4
+            UNROLL
             for (int v = 0; v < vectors; v++) sum[r][v] = lanes_fma(row, column[v], sum[r][v]);
         }
     }

@@ -17,9 +17,9 @@ typedef struct scales {
 KERNEL_INLINE void multiply_bytes(words sum[TILE_ROWS][TILE_VECTORS], const int rows,
                                   const uint8_t *x, size_t ld_x, const int8_t *w, int n_last) {
     weights_i8 column[TILE_VECTORS];
-#pragma GCC unroll 4
+    UNROLL
     for (int v = 0; v < TILE_VECTORS; v++) column[v] = weights_load(w + 64 * v);
-#pragma GCC unroll 6
+    UNROLL
     for (int r = 0; r < rows; r++) {
         inputs_u8 row;
         if (n_last == 4) {
@@ -29,7 +29,7 @@ KERNEL_INLINE void multiply_bytes(words sum[TILE_ROWS][TILE_VECTORS], const int 
             for (int b = 0; b < n_last; b++) last[b] = x[(size_t)r * ld_x + (size_t)b];
             row = inputs_all(last);
         }
-#pragma GCC unroll 4
+        UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_dot(sum[r][v], row, column[v]);
     }
 }
@@ -37,10 +37,9 @@ KERNEL_INLINE void multiply_bytes(words sum[TILE_ROWS][TILE_VECTORS], const int 
 KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, const uint8_t *x,
                            size_t ld_x, scales scale, const int8_t *panel, int k) {
     words sum[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_load(panel + 64 * v);
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_load(panel + 64 * v);
     panel += TILE_N * sizeof(int32_t);
 
     for (int kk = 0; kk + 3 < k; kk += 4)
@@ -51,12 +50,12 @@ KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, cons
 
     const float *bias = out->epilogue.bias;
     float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
-#pragma GCC unroll 4
+    UNROLL
     for (int v = 0; v < TILE_VECTORS; v++) {
         const int columns = out->n - j - 16 * v;
         const lanes b = bias ? load_columns(bias + j + 16 * v, columns) : lanes_all(0.0f);
         const lanes w = load_columns(scale.w + j + 16 * v, columns);
-#pragma GCC unroll 6
+        UNROLL
         for (int r = 0; r < rows; r++) {
             const lanes product = lanes_mul(lanes_all(scale.x[i + r]), w);
             store_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v,

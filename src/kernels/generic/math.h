@@ -55,10 +55,11 @@ KERNEL_INLINE lanes lanes_gelu(lanes x) {
     return lanes_fma(x, e, lanes_mul(x, lanes_all(0.5f)));
 }
 
-// x / (1 + e^-x)
+// x / (1 + e^-x); 0 below -88, where it is under 1e-36.
 KERNEL_INLINE lanes lanes_silu(lanes x) {
-    const lanes e = lanes_exp(lanes_min(lanes_all(88.0f), lanes_sub(lanes_all(0.0f), x)));
-    return lanes_div(x, lanes_add(lanes_all(1.0f), e));
+    const lanes lowest = lanes_all(-88.0f);
+    const lanes e = lanes_exp(lanes_sub(lanes_all(0.0f), lanes_max(lowest, x)));
+    return lanes_zero_where_less(x, lowest, lanes_div(x, lanes_add(lanes_all(1.0f), e)));
 }
 
 KERNEL_INLINE lanes lanes_relu(lanes x) {

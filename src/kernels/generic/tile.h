@@ -47,13 +47,12 @@ KERNEL_INLINE void store_columns(float *p, lanes v, int columns) {
 KERNEL_INLINE void open_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows, const output *out,
                              int i, int j, bool is_first) {
     const float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < TILE_VECTORS; v++)
-            sum[r][v] = is_first ? lanes_all(0.0f)
-                                 : load_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v,
-                                                out->n - j - 16 * v);
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++)
+        sum[r][v] = is_first ? lanes_all(0.0f)
+                             : load_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v,
+                                            out->n - j - 16 * v);
 }
 
 // y's cells <- sum, with the bias after the chain's last link.
@@ -61,11 +60,11 @@ KERNEL_INLINE void close_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows
                               int i, int j, bool is_last) {
     float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
     const float *bias = is_last ? out->epilogue.bias : NULL;
-#pragma GCC unroll 4
+    UNROLL
     for (int v = 0; v < TILE_VECTORS; v++) {
         const int columns = out->n - j - 16 * v;
         const lanes b = bias ? load_columns(bias + j + 16 * v, columns) : lanes_all(0.0f);
-#pragma GCC unroll 6
+        UNROLL
         for (int r = 0; r < rows; r++)
             store_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v, lanes_add(sum[r][v], b),
                           columns);

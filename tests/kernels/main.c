@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// checkkernels: every kernel of every instruction set that this machine has, weakest first,
+// against an oracle in double precision; with --bench, their rates as shares of what the machine's
+// multiply-add instruction reaches. A slot of the table without a check is an error.
+//
+//     checkkernels [--bench [--cold]] [--seed N] [--repeat N] [-f PATTERN] [--isa NAME] [--csv]
+//                  [--rounds PERCENT]
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "cpu/cpu.h"
+#include "levels.h"
+
+#define SLOT(name) offsetof(wb_kernels, name)
+
+// Which check covers which slots; panel sizes are covered by the buffers' ends.
+static const struct {
+    const char *name;
+    void (*run)(check *c);
+    size_t slots[4];  // 0: none
+} checks[] = {
+    {"pack_f32", check_pack_f32, {SLOT(pack_f32), SLOT(panel_bytes_f32)}},
+    {"pack_bf16", check_pack_bf16, {SLOT(pack_bf16), SLOT(panel_bytes_bf16)}},
+    {"pack_f16", check_pack_f16, {SLOT(pack_f16), SLOT(panel_bytes_f16)}},
+    {"pack_i8", check_pack_i8, {SLOT(pack_i8), SLOT(panel_bytes_i8)}},
+    {"cast_panels", check_cast_panels, {SLOT(cast_panels_bf16), SLOT(cast_panels_f16)}},
+    {"gemm_f32", check_gemm_f32, {SLOT(gemm_f32)}},
+    {"gemm_bf16", check_gemm_bf16, {SLOT(gemm_bf16)}},
+    {"gemm_f16", check_gemm_f16, {SLOT(gemm_f16)}},
+    {"gemm_i8", check_gemm_i8, {SLOT(gemm_i8)}},
+    {"activation", check_activation, {SLOT(gemm_f32)}},
+    {"quantize_i8", check_quantize_i8, {SLOT(quantize_i8)}},
+    {"cast_bf16", check_cast_bf16, {SLOT(cast_bf16)}},
+    {"cast_f16", check_cast_f16, {SLOT(cast_f16)}},
+    {"add_norm", check_add_norm, {SLOT(add_norm)}},
+    {"softmax", check_softmax, {SLOT(softmax)}},
+    {"attention_flash", check_attention_flash, {SLOT(attention_flash), SLOT(attention_scratch)}},
+    {"attention_scores", check_attention_scores, {SLOT(attention_scores)}},
+    {"attention_context", check_attention_context, {SLOT(attention_context)}},
+};
+
+enum { N_CHECKS = sizeof checks / sizeof checks[0] };
+
+// Filled before each check, for the signal handler only.
+static char fault_message[512];
+
+static void report_fault(int signal_number) {
+    (void)signal_number;
+    const ssize_t written = write(STDOUT_FILENO, fault_message, strlen(fault_message));
+    _exit(written < 0 ? 2 : 1);
+}
+
+// Every function pointer of the table, from the first panel size on, belongs to a check.
+static bool check_slots(void) {
+    bool is_complete = true;
+    const size_t first = SLOT(panel_bytes_f32), step = sizeof(void (*)(void));
+    for (size_t slot = first; slot < sizeof(wb_kernels); slot += step) {
+        bool is_checked = false;
+        for (size_t i = 0; i < N_CHECKS; i++)
+            for (size_t s = 0; s < 4; s++) is_checked |= checks[i].slots[s] == slot;
+        if (is_checked) continue;
+        printf("FAILED: the slot at byte %zu of wb_kernels has no check; add one to main.c\n",
+               slot);
+        is_complete = false;
+    }
+    return is_complete;
+}
+
+// Whether any slot of the check differs from the level below's: else it has been checked there.
+static bool is_new(size_t i, const wb_kernels *now, const wb_kernels *below) {
+    for (size_t s = 0; s < 4 && checks[i].slots[s]; s++)
+        if (memcmp((const char *)now + checks[i].slots[s], (const char *)below + checks[i].slots[s],
+                   sizeof(void (*)(void))))
+            return true;
+    return false;
+}
+
+static void run_check(check *c, size_t i) {
+    c->kernel = checks[i].name;
+    c->has_failed = false;
+    c->random.state = c->seed;
+    for (const char *p = c->kernel; *p; p++) c->random.state = c->random.state * 31 + (uint64_t)*p;
+    snprintf(fault_message, sizeof fault_message,
+             "FAILED %s of %s: fault, it reads or writes outside its buffers\n"
+             "    repeat: checkkernels --seed %llu --isa %s -f %s\n",
+             c->kernel, c->isa, (unsigned long long)c->seed, c->isa, c->kernel);
+    checks[i].run(c);
+}
+
+static void free_buffers(check *c) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < MAX_BUFFERS; i++)
+        if (c->buffers[i].pages)
+            munmap(c->buffers[i].pages - page, c->buffers[i].capacity + 2 * page);
+}
+
+static int run_checks(const bench_options *options, uint64_t seed, int rounds, uint32_t cpu_flags) {
+    wb_kernels scalar, below = {0};
+    wb_kernels_select(&scalar, 0);
+    check c = {.scalar = &scalar, .seed = seed, .rounds = rounds};
+    int n_run = 0;
+    signal(SIGSEGV, report_fault);
+    signal(SIGBUS, report_fault);
+    for (const level *l = levels; l->name; l++) {
+        wb_kernels now;
+        if ((l->flags & cpu_flags) != l->flags) continue;
+        wb_kernels_select(&now, l->flags);
+        c.isa = l->name;
+        c.now = &now;
+        c.is_scalar = l->flags == 0;
+        for (size_t i = 0; i < N_CHECKS; i++) {
+            if (options->isa && strcmp(options->isa, l->name)) continue;
+            if (options->pattern && !strstr(checks[i].name, options->pattern)) continue;
+            if (!is_new(i, &now, &below)) continue;
+            run_check(&c, i);
+            n_run++;
+        }
+        below = now;
+    }
+    free_buffers(&c);
+    printf("checkkernels: %d checks, %d failed, seed %llu\n", n_run, c.n_failures,
+           (unsigned long long)seed);
+    if (n_run == 0) printf("checkkernels: nothing here is called that, or this machine has not\n");
+    return c.n_failures || n_run == 0 ? 1 : 0;
+}
+
+static int usage(void) {
+    fputs(
+        "usage: checkkernels [--bench [--cold]] [--seed N] [--repeat N] [-f PATTERN] [--isa NAME]"
+        " [--csv] [--rounds PERCENT]\n",
+        stderr);
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    bench_options options = {.repeat = 15};
+    uint64_t seed = 1;
+    int rounds = 100;
+    bool is_bench = false;
+    for (int i = 1; i < argc; i++) {
+        const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (!strcmp(option, "--bench")) {
+            is_bench = true;
+        } else if (!strcmp(option, "--cold")) {
+            options.is_cold = true;
+        } else if (!strcmp(option, "--csv")) {
+            options.is_csv = true;
+        } else if (!value) {
+            return usage();
+        } else {
+            i++;
+            if (!strcmp(option, "--seed")) {
+                seed = strtoull(value, NULL, 0);
+            } else if (!strcmp(option, "--repeat")) {
+                options.repeat = atoi(value);
+            } else if (!strcmp(option, "--rounds")) {
+                rounds = atoi(value);
+            } else if (!strcmp(option, "-f")) {
+                options.pattern = value;
+            } else if (!strcmp(option, "--isa")) {
+                options.isa = value;
+            } else {
+                return usage();
+            }
+        }
+    }
+    wb_cpu cpu;
+    wb_cpu_detect(&cpu);
+    if (is_bench) return bench_run(&options, cpu.flags);
+    return check_slots() ? run_checks(&options, seed, rounds, cpu.flags) : 1;
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loops of one instruction. Twelve chains: two units times a latency of four or five, and some. The
+// asm statement that "changes" a chain keeps the compiler from folding the loop.
+#include "peak.h"
+
+#include <stddef.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+enum { N_CHAINS = 12, N_ROUNDS = 10000 };
+
+__attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
+    __m256 sum[N_CHAINS], x = _mm256_set1_ps(0.5f);
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_ps((float)i);
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            sum[i] = _mm256_fmadd_ps(sum[i], x, x);
+            __asm__ volatile("" : "+x"(sum[i]));
+        }
+}
+
+__attribute__((target("avx2"))) static void run_avx2_i8(void) {
+    __m256i sum[N_CHAINS], x = _mm256_set1_epi16(3);
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
+    __asm__ volatile("" : "+x"(x));
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            __m256i product = _mm256_madd_epi16(x, x);
+            __asm__ volatile("" : "+x"(product));
+            sum[i] = _mm256_add_epi32(sum[i], product);
+            __asm__ volatile("" : "+x"(sum[i]));
+        }
+}
+
+__attribute__((target("avx512f"))) static void run_avx512_f32(void) {
+    __m512 sum[N_CHAINS], x = _mm512_set1_ps(0.5f);
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            sum[i] = _mm512_fmadd_ps(sum[i], x, x);
+            __asm__ volatile("" : "+v"(sum[i]));
+        }
+}
+
+__attribute__((target("avx512f,avx512bw"))) static void run_avx512_i8(void) {
+    __m512i sum[N_CHAINS], x = _mm512_set1_epi16(3);
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+    __asm__ volatile("" : "+v"(x));
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            __m512i product = _mm512_madd_epi16(x, x);
+            __asm__ volatile("" : "+v"(product));
+            sum[i] = _mm512_add_epi32(sum[i], product);
+            __asm__ volatile("" : "+v"(sum[i]));
+        }
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static void run_vnni_i8(void) {
+    __m512i sum[N_CHAINS], x = _mm512_set1_epi32(3);
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            sum[i] = _mm512_dpbusd_epi32(sum[i], x, x);
+            __asm__ volatile("" : "+v"(sum[i]));
+        }
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static void run_bf16(void) {
+    __m512 sum[N_CHAINS];
+    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f003f00);
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            sum[i] = _mm512_dpbf16_ps(sum[i], x, x);
+            __asm__ volatile("" : "+v"(sum[i]));
+        }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+    int operations;  // of one round of one chain
+} peaks[] = {
+    [PEAK_NONE] = {"none", NULL, 0},
+    [PEAK_AVX2_F32] = {"vfmadd ymm", run_avx2_f32, 16},
+    [PEAK_AVX2_I8] = {"vpmaddwd ymm", run_avx2_i8, 32},
+    [PEAK_AVX512_F32] = {"vfmadd zmm", run_avx512_f32, 32},
+    [PEAK_AVX512_I8] = {"vpmaddwd zmm", run_avx512_i8, 64},
+    [PEAK_VNNI_I8] = {"vpdpbusd zmm", run_vnni_i8, 128},
+    [PEAK_BF16] = {"vdpbf16ps zmm", run_bf16, 64},
+};
+
+const char *peak_name(peak_kind kind) {
+    return peaks[kind].name;
+}
+
+uint64_t peak_operations(peak_kind kind) {
+    return (uint64_t)N_ROUNDS * N_CHAINS * (uint64_t)peaks[kind].operations;
+}
+
+void peak_run(peak_kind kind) {
+    if (peaks[kind].run) peaks[kind].run();
+}
+#else
+const char *peak_name(peak_kind kind) {
+    (void)kind;
+    return "none";
+}
+
+uint64_t peak_operations(peak_kind kind) {
+    (void)kind;
+    return 0;
+}
+
+void peak_run(peak_kind kind) {
+    (void)kind;
+}
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one core's multiply-add instructions reach when nothing else happens: registers only, as
+// many chains as hide their latency. Kernels' rates are printed as shares of these.
+#ifndef PEAK_H
+#define PEAK_H
+
+#include <stdint.h>
+
+typedef enum peak_kind {
+    PEAK_NONE,
+    PEAK_AVX2_F32,    // vfmadd231ps ymm
+    PEAK_AVX2_I8,     // vpmaddwd and vpaddd ymm: exact int8 without VNNI
+    PEAK_AVX512_F32,  // vfmadd231ps zmm
+    PEAK_AVX512_I8,   // vpmaddwd and vpaddd zmm
+    PEAK_VNNI_I8,     // vpdpbusd zmm
+    PEAK_BF16,        // vdpbf16ps zmm
+} peak_kind;
+
+const char *peak_name(peak_kind kind);
+// Operations (a multiplication and an addition are two) of one call, of some 50 us.
+uint64_t peak_operations(peak_kind kind);
+void peak_run(peak_kind kind);
+
+#endif
