@@ -18,8 +18,7 @@ static int max_int(int a, int b) {
 }
 
 wb_options wb_default_options(void) {
-    return (wb_options){
-        .technique = "f32-flash+packed", .batch_size = 16, .padded_length = 128};
+    return (wb_options){.technique = "f32-flash+packed", .batch_size = 16, .padded_length = 128};
 }
 
 static wb_status check_options(const wb_options *options, wb_error *err) {
@@ -84,27 +83,37 @@ static wb_status list_matrices(wb_plan *plan, wb_error *err) {
     return WB_OK;
 }
 
-// Tokens a packed batch may have when the caller does not say.
-static int default_token_budget(void) {
-    return 1024;
+// Rows a layer takes at a time: as many as let the widest array between its products, d_ff floats
+// a row, fill the second-level cache. Fewer would read the weights more often, more would
+// send that array to the third level and back. At 768 x 3072 on one core of a Zen 4 with 1 MB,
+// int8: 64 rows 10,350 tokens/s, 128 10,300, 256 9,750, 512 9,760.
+static int count_block_rows(const wb_shape *shape, const wb_cpu *cpu) {
+    const size_t l2_bytes = cpu->l2_bytes ? cpu->l2_bytes : 1 << 20;
+    const size_t rows = l2_bytes / ((size_t)shape->d_ff * sizeof(float));
+    return max_int(64, rows < 512 ? (int)rows : 512);
 }
 
-static void size_batches(wb_plan *plan, const wb_options *options) {
+// Blocks of a packed batch. The weights of a layer come from memory for the first block and
+// from the third-level cache for the others; more than a dozen gains nothing that can be
+// measured (512 to 4,096 tokens: within 3 %) and makes the last batch to finish larger.
+enum { BLOCKS_PER_BATCH = 12 };
+
+static void size_batches(wb_plan *plan, const wb_options *options, const wb_cpu *cpu) {
+    const int block_rows = count_block_rows(&plan->shape, cpu);
     const int longest = plan->shape.max_length;
     plan->batch_size = options->batch_size;
     plan->padded_length = min_int(options->padded_length, longest);
-    plan->token_budget = options->token_budget ? options->token_budget : default_token_budget();
+    plan->token_budget =
+        options->token_budget ? options->token_budget : BLOCKS_PER_BATCH * block_rows;
     switch (plan->packing) {
         case WB_PADDED: plan->max_rows = plan->batch_size * plan->padded_length; break;
         case WB_SORTED: plan->max_rows = plan->batch_size * longest; break;
         case WB_PACKED: plan->max_rows = max_int(plan->token_budget, longest); break;
     }
     plan->max_texts = plan->packing == WB_PACKED ? plan->max_rows : plan->batch_size;
-}
-
-// Rows a layer takes at a time.
-static void size_blocks(wb_plan *plan) {
-    plan->block_rows = min_int(plan->max_rows, plan->spec->is_autocast ? plan->max_rows : 256);
+    // Autocast casts the weights once a block, so its block is the whole batch, as in PyTorch.
+    plan->block_rows =
+        plan->spec->is_autocast ? plan->max_rows : min_int(plan->max_rows, block_rows);
 }
 
 wb_status wb_plan_init(wb_plan *plan, const wb_shape *shape, const wb_options *options,
@@ -126,8 +135,7 @@ wb_status wb_plan_init(wb_plan *plan, const wb_shape *shape, const wb_options *o
                                             : WB_PADDED;
     plan->is_last_layer_pruned = plan->spec->is_packed;
     plan->n_threads = options->n_threads ? options->n_threads : max_int(cpu->n_cores, 1);
-    size_batches(plan, options);
-    size_blocks(plan);
+    size_batches(plan, options, cpu);
     return list_matrices(plan, err);
 }
 
