@@ -8,10 +8,11 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { N_CHAINS = 12, N_ROUNDS = 10000 };
+enum { N_CHAINS = 12, N_ROUNDS = 30000 };
 
 __attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
     __m256 sum[N_CHAINS], x = _mm256_set1_ps(0.5f);
+#pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_ps((float)i);
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12
@@ -23,6 +24,7 @@ __attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
 
 __attribute__((target("avx2"))) static void run_avx2_i8(void) {
     __m256i sum[N_CHAINS], x = _mm256_set1_epi16(3);
+#pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
     __asm__ volatile("" : "+x"(x));
     for (int round = 0; round < N_ROUNDS; round++)
@@ -37,6 +39,7 @@ __attribute__((target("avx2"))) static void run_avx2_i8(void) {
 
 __attribute__((target("avx512f"))) static void run_avx512_f32(void) {
     __m512 sum[N_CHAINS], x = _mm512_set1_ps(0.5f);
+#pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12
@@ -48,6 +51,7 @@ __attribute__((target("avx512f"))) static void run_avx512_f32(void) {
 
 __attribute__((target("avx512f,avx512bw"))) static void run_avx512_i8(void) {
     __m512i sum[N_CHAINS], x = _mm512_set1_epi16(3);
+#pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
     __asm__ volatile("" : "+v"(x));
     for (int round = 0; round < N_ROUNDS; round++)
@@ -62,6 +66,7 @@ __attribute__((target("avx512f,avx512bw"))) static void run_avx512_i8(void) {
 
 __attribute__((target("avx512f,avx512vnni"))) static void run_vnni_i8(void) {
     __m512i sum[N_CHAINS], x = _mm512_set1_epi32(3);
+#pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12
@@ -74,6 +79,7 @@ __attribute__((target("avx512f,avx512vnni"))) static void run_vnni_i8(void) {
 __attribute__((target("avx512f,avx512bf16"))) static void run_bf16(void) {
     __m512 sum[N_CHAINS];
     const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f003f00);
+#pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12

@@ -17,7 +17,7 @@ typedef enum peak_kind {
 } peak_kind;
 
 const char *peak_name(peak_kind kind);
-// Operations (a multiplication and an addition are two) of one call, of some 50 us.
+// Operations (a multiplication and an addition are two) of one call, of some 100 us.
 uint64_t peak_operations(peak_kind kind);
 void peak_run(peak_kind kind);
 
