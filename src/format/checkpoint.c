@@ -32,12 +32,20 @@ static const weights_form forms[] = {
 struct wb_checkpoint {
     wb_config config;
     const weights_form *form;
+    char path[PATH_BYTES];  // of the form's file
     wb_tensors tensors;
     wb_file *files;  // [n_files] mapped weights
     int n_files;
 };
 
-// A mapped file of the folder and the names that errors give it.
+// What errors call a file. A message has room for 511 bytes: of a long path the end tells more than
+// the start.
+static const char *shown(const char *path) {
+    const size_t length = strlen(path);
+    return path + (length > SHOWN_BYTES ? length - SHOWN_BYTES : 0);
+}
+
+// A mapped file of the folder.
 typedef struct opened {
     char path[PATH_BYTES];
     wb_file file;
@@ -49,11 +57,8 @@ static wb_status open_file(opened *o, const char *dir, const char *name, wb_erro
     if (!wb_path_join(o->path, sizeof o->path, dir, name))
         return wb_fail(err, WB_ERR_IO, 0, "%.64s..: the path is too long", dir);
     const wb_status status = wb_file_map(&o->file, o->path, err);
-    // A message has room for 511 bytes: the end of a long path tells more than its start.
-    const size_t length = strlen(o->path);
-    o->source = (wb_source){.data = o->file.data,
-                            .n_bytes = o->file.n_bytes,
-                            .name = o->path + (length > SHOWN_BYTES ? length - SHOWN_BYTES : 0)};
+    o->source =
+        (wb_source){.data = o->file.data, .n_bytes = o->file.n_bytes, .name = shown(o->path)};
     return status;
 }
 
@@ -67,14 +72,14 @@ static wb_status read_config(wb_checkpoint *c, const char *dir, wb_error *err) {
 
 static wb_status find_form(wb_checkpoint *c, const char *dir, wb_error *err) {
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        char path[PATH_BYTES];
-        if (!wb_path_join(path, sizeof path, dir, forms[i].name) || !wb_file_exists(path)) continue;
+        if (!wb_path_join(c->path, sizeof c->path, dir, forms[i].name)) continue;
+        if (!wb_file_exists(c->path)) continue;
         c->form = &forms[i];
         return WB_OK;
     }
     return wb_fail(err, WB_ERR_IO, 0,
-                   "%.300s: has neither model.safetensors nor pytorch_model.bin, nor the index of "
-                   "either",
+                   "%.300s: has neither model.safetensors nor pytorch_model.bin nor an index of "
+                   "either, download the weights into it",
                    dir);
 }
 
@@ -94,30 +99,30 @@ static wb_status alloc_files(wb_checkpoint *c, int n, wb_error *err) {
 
 // The tensors of shard number shard, those from n_before on, are the ones the index places there.
 static wb_status check_shard(const wb_checkpoint *c, const wb_index *index, int shard,
-                             size_t n_before, const char *index_name, wb_error *err) {
+                             size_t n_before, wb_error *err) {
     for (size_t i = n_before; i < c->tensors.n; i++) {
         const char *name = c->tensors.items[i].name;
         if (wb_index_find(index, name) == shard) continue;
         return wb_fail(err, WB_ERR_MODEL, 0,
-                       "%s: does not place tensor %.160s in %.128s, where it is", index_name, name,
-                       index->shards[shard]);
+                       "%s: does not place tensor %.100s in %.64s, where it is", shown(c->path),
+                       name, index->shards[shard]);
     }
     return WB_OK;
 }
 
 static wb_status read_shards(wb_checkpoint *c, const char *dir, const wb_index *index,
-                             const char *index_name, wb_error *err) {
+                             wb_error *err) {
     wb_status status = alloc_files(c, index->n_shards, err);
     for (int shard = 0; !status && shard < index->n_shards; shard++) {
         const size_t n_before = c->tensors.n;
         status = read_weights(c, dir, index->shards[shard], err);
-        if (!status) status = check_shard(c, index, shard, n_before, index_name, err);
+        if (!status) status = check_shard(c, index, shard, n_before, err);
     }
-    if (!status) status = wb_tensors_sort(&c->tensors, index_name, err);
+    if (!status) status = wb_tensors_sort(&c->tensors, shown(c->path), err);
     for (size_t i = 0; !status && i < index->n_entries; i++)
         if (!wb_tensors_find(&c->tensors, index->entries[i].tensor))
-            status = wb_fail(err, WB_ERR_MODEL, 0, "%s: tensor %.160s is not in its shard %.128s",
-                             index_name, index->entries[i].tensor,
+            status = wb_fail(err, WB_ERR_MODEL, 0, "%s: tensor %.100s is not in its shard %.64s",
+                             shown(c->path), index->entries[i].tensor,
                              index->shards[index->entries[i].shard]);
     return status;
 }
@@ -128,7 +133,7 @@ static wb_status read_indexed(wb_checkpoint *c, const char *dir, wb_error *err) 
     wb_status status = open_file(&o, dir, c->form->name, err);
     if (!status) status = wb_index_parse(&index, &o.source, err);
     wb_file_close(&o.file);
-    if (!status) status = read_shards(c, dir, &index, o.source.name, err);
+    if (!status) status = read_shards(c, dir, &index, err);
     wb_index_close(&index);
     return status;
 }
@@ -136,15 +141,11 @@ static wb_status read_indexed(wb_checkpoint *c, const char *dir, wb_error *err) 
 static wb_status read_single(wb_checkpoint *c, const char *dir, wb_error *err) {
     wb_status status = alloc_files(c, 1, err);
     if (!status) status = read_weights(c, dir, c->form->name, err);
-    return status ? status : wb_tensors_sort(&c->tensors, c->form->name, err);
+    return status ? status : wb_tensors_sort(&c->tensors, shown(c->path), err);
 }
 
-static wb_status check_tensors(wb_checkpoint *c, const char *dir, wb_error *err) {
-    char path[PATH_BYTES];
-    if (!wb_path_join(path, sizeof path, dir, c->form->name)) path[0] = 0;
-    const size_t length = strlen(path);
-    const char *shown = path + (length > SHOWN_BYTES ? length - SHOWN_BYTES : 0);
-    wb_status status = wb_inventory_check(&c->tensors, &c->config, shown, err);
+static wb_status check_tensors(wb_checkpoint *c, wb_error *err) {
+    wb_status status = wb_inventory_check(&c->tensors, &c->config, shown(c->path), err);
     if (!status) status = wb_config_name_labels(&c->config, err);
     if (c->config.n_labels == 1) c->config.is_regression = true;
     return status;
@@ -158,7 +159,7 @@ wb_status wb_checkpoint_open(wb_checkpoint **out, const char *dir, wb_error *err
     wb_status status = read_config(c, dir, err);
     if (!status) status = find_form(c, dir, err);
     if (!status) status = c->form->is_index ? read_indexed(c, dir, err) : read_single(c, dir, err);
-    if (!status) status = check_tensors(c, dir, err);
+    if (!status) status = check_tensors(c, err);
     if (status) {
         wb_checkpoint_close(c);
         return status;

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "format/config.h"
+
 typedef enum dimension { NO_DIMENSION, D_MODEL, D_FF, VOCAB, POSITIONS, LABELS } dimension;
 
 typedef struct needed {
@@ -148,7 +150,7 @@ wb_status wb_inventory_check(const wb_tensors *table, wb_config *config, const c
     if (config->n_labels == 0) {
         const wb_tensor *head = wb_tensors_find(table, "classifier.weight");
         const bool is_matrix = head && head->rank == 2 && head->shape[0] >= 1;
-        config->n_labels = is_matrix && head->shape[0] <= (1 << 16) ? (int)head->shape[0] : 2;
+        config->n_labels = is_matrix && head->shape[0] <= WB_MAX_LABELS ? (int)head->shape[0] : 2;
     }
     inventory v = {.table = table, .config = config, .file = file};
     v.is_needed = wb_alloc_array(table->n, sizeof *v.is_needed);

@@ -44,7 +44,8 @@ typedef struct machine {
 } machine;
 
 static wb_status fail(const machine *m, const char *what, wb_error *err) {
-    return wb_fail(err, WB_ERR_FORMAT, m->at, "%s: broken pickle at byte %llu: %s", m->source->name,
+    return wb_fail(err, WB_ERR_FORMAT, m->at,
+                   "%s: broken pickle at byte %llu: %s, download it again", m->source->name,
                    (unsigned long long)m->at, what);
 }
 
@@ -111,8 +112,9 @@ static wb_status reserve(machine *m, void **block, size_t *capacity, size_t n_us
     if (n > max - n_used) return fail(m, "more values than any model needs", err);
     if (n <= *capacity - n_used) return WB_OK;
     size_t wanted = *capacity < max / 2 ? 2 * *capacity : max;
+    const size_t most = n_used + n + (size_t)(m->end - m->at);  // one a byte that is left
+    if (wanted > most) wanted = most;
     if (wanted < n_used + n) wanted = n_used + n;
-    if (wanted < 64) wanted = 64;
     void *grown = wb_realloc_array(*block, n_used, wanted, element_bytes);
     if (!grown)
         return wb_fail(err, WB_ERR_MEMORY, 0, "%s: no memory for its pickle", m->source->name);

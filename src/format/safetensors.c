@@ -117,7 +117,7 @@ static wb_status add_entry(reader *r, wb_tensors *table, const entry *e, wb_erro
         __builtin_mul_overflow(n_bytes, (uint64_t)e->dtype->element_bytes, &n_bytes))
         return fail_entry(r, "has a shape beyond all memory", err);
     if (e->end < e->first || (uint64_t)e->end > r->data_bytes)
-        return fail_entry(r, "has data_offsets outside the file", err);
+        return fail_entry(r, "has data_offsets outside the file, download it again", err);
     if ((uint64_t)(e->end - e->first) != n_bytes)
         return wb_fail(
             err, WB_ERR_FORMAT, r->json.at,

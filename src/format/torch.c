@@ -114,24 +114,27 @@ static wb_status add_tensor(const archive *a, wb_tensors *table, wb_span name,
     char path[64] = "data/";
     const size_t start = strlen(path);
     if (described->storage.n_bytes > sizeof path - start)
-        return fail_tensor(a, &tensor, name.n_bytes, "lies in a storage of no legal name", err);
+        return fail_tensor(a, &tensor, name.n_bytes,
+                           "lies in a storage of no legal name, download it again", err);
     memcpy(path + start, text + described->storage.first, described->storage.n_bytes);
     const wb_zip_entry *storage = find_entry(a, path, start + described->storage.n_bytes);
     if (!storage)
-        return fail_tensor(a, &tensor, name.n_bytes, "lies in a storage that is not there", err);
+        return fail_tensor(a, &tensor, name.n_bytes,
+                           "lies in a storage that is not there, download it again", err);
 
     const uint64_t element = (uint64_t)described->dtype->element_bytes;
     uint64_t n_elements, end, storage_bytes;
     if (described->storage_elements < 0 ||
         __builtin_mul_overflow((uint64_t)described->storage_elements, element, &storage_bytes) ||
         storage_bytes != storage->n_bytes)
-        return fail_tensor(a, &tensor, name.n_bytes, "has a storage of another size than it says",
-                           err);
+        return fail_tensor(a, &tensor, name.n_bytes,
+                           "has a storage of another size than it says, download it again", err);
     if (!wb_shape_elements(described->shape, described->rank, &n_elements) ||
         described->first < 0 ||
         __builtin_add_overflow((uint64_t)described->first, n_elements, &end) ||
         end > (uint64_t)described->storage_elements)
-        return fail_tensor(a, &tensor, name.n_bytes, "reaches beyond its storage", err);
+        return fail_tensor(a, &tensor, name.n_bytes,
+                           "reaches beyond its storage, download it again", err);
     if (n_elements > 1 && !is_contiguous(described))
         return fail_tensor(a, &tensor, name.n_bytes,
                            "is a strided view, save it again after .contiguous()", err);

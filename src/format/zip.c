@@ -37,8 +37,9 @@ typedef struct directory {
 } directory;
 
 static wb_status fail(const wb_source *source, uint64_t offset, const char *what, wb_error *err) {
-    return wb_fail(err, WB_ERR_FORMAT, offset, "%s: broken zip archive at byte %llu: %s",
-                   source->name, (unsigned long long)offset, what);
+    return wb_fail(err, WB_ERR_FORMAT, offset,
+                   "%s: broken zip archive at byte %llu: %s, download it again", source->name,
+                   (unsigned long long)offset, what);
 }
 
 // The end record: the last one whose comment reaches exactly to the end of the file.
@@ -168,8 +169,9 @@ static wb_status read_record(const wb_source *source, const directory *d, uint64
     if (!read_zip64_extra(record + DIRECTORY_BYTES + name_bytes, extra_bytes, fields))
         return fail(source, *at, "a zip64 field is missing", err);
     if (wb_read_u16(record + 10) != 0)
-        return fail(source, *at, "an entry is compressed, save the model again with torch.save",
-                    err);
+        return wb_fail(err, WB_ERR_FORMAT, *at,
+                       "%s: its entries are compressed, save the model again with torch.save",
+                       source->name);
     if (wb_read_u16(record + 8) & FLAG_ENCRYPTED)
         return fail(source, *at, "an entry is encrypted", err);
     if (stored != size) return fail(source, *at, "a stored entry has two sizes", err);

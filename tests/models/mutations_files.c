@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shards and their index, broken; files missing or no files; and what only a tokenizer sees.
+#include <string.h>
+
+#include "mutations.h"
+
+static const char st_index[] = "model.safetensors.index.json";
+static const char pt_index[] = "pytorch_model.bin.index.json";
+
+// The names that reach outside the folder, for the second shard.
+static void set_shard_name(folder *f, const mutation *m, int variant) {
+    static const char *const names[] = {
+        "/etc/passwd", "../model.safetensors", "..",      ".",      "", "sub/model.safetensors",
+        "..\\\\model", "./config.json",        ".hidden", "a/../b",
+    };
+    bytes *index = folder_file_of(f, m->file);
+    const size_t at = find_text(index, 0, m->find);
+    replace_bytes(index, at, strlen(m->find), names[variant], strlen(names[variant]));
+}
+enum { N_SHARD_NAMES = 10 };
+
+// An index of number tensors or shards that are not there.
+static void many_entries(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    bytes *index = folder_add(f, st_index);
+    put_text(index, "{\"weight_map\":{");
+    for (long long i = 0; i < m->number; i++) {
+        put_format(index, "%s\"t%llx\":\"s", i ? "," : "", i);
+        put_format(index, m->put[0] == 's' ? "%llx\"" : "\"", i);
+    }
+    put_text(index, "}}");
+}
+
+static void remove_file(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    folder_remove(f, m->file);
+}
+
+static void make_directory(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    folder_add(f, m->file);
+    f->files[f->n - 1].is_directory = true;
+}
+
+// The first shard's bytes become the second's.
+static void exchange_shard(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    const bytes *other = folder_file_of(f, m->put);
+    bytes copy = {0};
+    put(&copy, other->data, other->n);
+    clear_bytes(folder_weights(f));
+    *folder_weights(f) = copy;
+}
+
+static void repeat_text(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    bytes *file = folder_add(f, m->file);
+    for (long long i = 0; i < m->number; i++) put_text(file, m->put);
+}
+
+#define INDEX(name, find, put, expect) \
+    { name, SAFETENSORS_SHARDS, edit_text, st_index, find, put, expect, 0, 0 }
+#define WHOLE(name, put, expect) \
+    { name, SAFETENSORS_SHARDS, set_text, st_index, NULL, put, expect, 0, 0 }
+
+const mutation index_mutations[] = {
+    {"a shard outside the folder", SAFETENSORS_SHARDS, set_shard_name, st_index,
+     "model-00002-of-00002.safetensors", NULL, "only files of the same folder", 0, N_SHARD_NAMES},
+    {"a torch shard outside the folder", TORCH_SHARDS, set_shard_name, pt_index,
+     "pytorch_model-00002-of-00002.bin", NULL, "only files of the same folder", 0, N_SHARD_NAMES},
+    {"a shard missing", SAFETENSORS_SHARDS, remove_file, "model-00002-of-00002.safetensors", NULL,
+     NULL, "No such file", 0, 0},
+    {"a torch shard missing", TORCH_SHARDS, remove_file, "pytorch_model-00001-of-00002.bin", NULL,
+     NULL, "No such file", 0, 0},
+    {"a shard is another's copy", SAFETENSORS_SHARDS, exchange_shard, NULL, NULL,
+     "model-00002-of-00002.safetensors", "does not place tensor", 0, 0},
+    {"a shard cut", SAFETENSORS_SHARDS, cut_file, "model-00001-of-00002.safetensors", NULL, NULL,
+     NULL, 0, 4},
+    {"a torch shard cut", TORCH_SHARDS, cut_file, "pytorch_model-00002-of-00002.bin", NULL, NULL,
+     NULL, 0, 4},
+    {"a shard is the index", SAFETENSORS_SHARDS, edit_text, st_index,
+     "model-00002-of-00002.safetensors", "model.safetensors.index.json", "states a header", 0, 0},
+    {"index cut", SAFETENSORS_SHARDS, cut_file, st_index, NULL, NULL, "malformed JSON", 0, 8},
+    INDEX("index names one tensor more", "\"weight_map\": {",
+          "\"weight_map\": {\"extra\": \"model-00001-of-00002.safetensors\",",
+          "extra is not in its shard"),
+    INDEX("index names one tensor twice", "\"weight_map\": {",
+          "\"weight_map\": {\"classifier.bias\": \"model-00002-of-00002.safetensors\",",
+          "names the tensor classifier.bias twice"),
+    INDEX("index lacks a tensor", "\"classifier.bias\"", "\"classifier.bios\"",
+          "does not place tensor classifier.bias"),
+    INDEX("index places a tensor wrong", "\"distilbert.embeddings.LayerNorm.bias\": \"model-00002",
+          "\"distilbert.embeddings.LayerNorm.bias\": \"model-00001", "does not place tensor"),
+    INDEX("a shard of a number", "\"model-00002-of-00002.safetensors\"", "2", "expected a text"),
+    INDEX("a shard with a 0 byte", "model-00002-of-00002.safetensors",
+          "model-00002-of-00002.safetensors\\u0000", "\\u0000"),
+    INDEX("two weight_maps", "\"metadata\": {", "\"weight_map\": {}, \"metadata\": {",
+          "weight_map occurs twice"),
+    INDEX("weight_map a list", "\"weight_map\": {", "\"weight_map\": [], \"x\": {",
+          "expected an object"),
+    INDEX("no weight_map", "\"weight_map\"", "\"weight_mop\"", "has no weight_map"),
+    WHOLE("index empty", "", "expected an object"),
+    WHOLE("index says nothing", "{}", "has no weight_map"),
+    WHOLE("index of nothing", "{\"weight_map\": {}}", "has no weight_map"),
+    {"a megabyte of {\"a\":", SAFETENSORS_SHARDS, repeat_text, st_index, NULL,
+     "{\"a\":", "64 levels", 1 << 18, 0},
+    {"100,000 tensors", SAFETENSORS_SHARDS, many_entries, NULL, NULL, "tensors",
+     "more than 16384 tensors", 100000, 0},
+    {"100,000 shards", SAFETENSORS_SHARDS, many_entries, NULL, NULL, "shards",
+     "more than 1024 shards", 100000, 0},
+    {0},
+};
+
+#define REMOVE(form, file, expect) \
+    { "without " file, form, remove_file, file, NULL, NULL, expect, 0, 0 }
+#define MAKE_DIRECTORY(form, file) \
+    { "a folder called " file, form, make_directory, file, NULL, NULL, "not a regular file", 0, 0 }
+
+const mutation file_mutations[] = {
+    REMOVE(SAFETENSORS, "config.json", "No such file"),
+    REMOVE(SAFETENSORS, "model.safetensors", "neither model.safetensors nor pytorch_model.bin"),
+    REMOVE(TORCH, "pytorch_model.bin", "neither model.safetensors nor pytorch_model.bin"),
+    REMOVE(SAFETENSORS_SHARDS, "model.safetensors.index.json", "neither model.safetensors"),
+    REMOVE(TORCH_SHARDS, "pytorch_model.bin.index.json", "neither model.safetensors"),
+    MAKE_DIRECTORY(SAFETENSORS, "config.json"),
+    MAKE_DIRECTORY(SAFETENSORS, "model.safetensors"),
+    MAKE_DIRECTORY(TORCH, "pytorch_model.bin"),
+    MAKE_DIRECTORY(TORCH_SHARDS, "pytorch_model.bin.index.json"),
+    MAKE_DIRECTORY(SAFETENSORS_SHARDS, "model-00002-of-00002.safetensors"),
+    {"a broken safetensors next to a sound archive", TORCH, set_text, "model.safetensors", NULL,
+     "x", "shorter", 0, 0},
+    {"weights of the other format", SAFETENSORS, set_text, "model.safetensors", NULL,
+     "PK\x03\x04 this is no safetensors file at all", "states a header", 0, 0},
+    {0},
+};
+
+const mutation *const checkpoint_mutations[] = {
+    config_mutations, safetensors_mutations, tensor_mutations,
+    index_mutations,  zip_mutations,         storage_mutations,
+    pickle_mutations, file_mutations,        NULL,
+};
+
+// ---- What the checkpoint does not look at -------------------------------------------
+
+#define VOCAB(name, put) \
+    { name, SAFETENSORS, set_text, "vocab.txt", NULL, put, NULL, 0, 0 }
+#define JSON(name, put) \
+    { name, SAFETENSORS, set_text, "tokenizer.json", NULL, put, NULL, 0, 0 }
+#define SETTINGS(name, put) \
+    { name, SAFETENSORS, set_text, "tokenizer_config.json", NULL, put, NULL, 0, 0 }
+#define REPEAT(name, file, put, number) \
+    { name, SAFETENSORS, repeat_text, file, NULL, put, NULL, number, 0 }
+
+const mutation vocab_mutations[] = {
+    REMOVE(SAFETENSORS, "vocab.txt", NULL),
+    MAKE_DIRECTORY(SAFETENSORS, "vocab.txt"),
+    VOCAB("vocabulary empty", ""),
+    VOCAB("vocabulary of one word", "hello\n"),
+    VOCAB("vocabulary without [UNK]", "[PAD]\n[CLS]\n[SEP]\n[MASK]\na\n"),
+    VOCAB("vocabulary without [CLS]", "[PAD]\n[UNK]\n[SEP]\n[MASK]\na\n"),
+    VOCAB("vocabulary without [SEP]", "[PAD]\n[UNK]\n[CLS]\n[MASK]\na\n"),
+    {"vocabulary larger than the model", SAFETENSORS, append_text, "vocab.txt", NULL,
+     "one\ntwo\nthree\n", NULL, 0, 0},
+    {"vocabulary is HTML", SAFETENSORS, set_text, "vocab.txt", NULL, "<html>404</html>", NULL, 0,
+     0},
+    REPEAT("a megabyte of empty lines", "vocab.txt", "\n", 1 << 20),
+    REPEAT("a line of a megabyte", "vocab.txt", "a", 1 << 20),
+    JSON("tokenizer empty", ""),
+    JSON("tokenizer a list", "[]"),
+    JSON("tokenizer says nothing", "{}"),
+    JSON("tokenizer without model", "{\"version\": \"1.0\", \"added_tokens\": []}"),
+    JSON("tokenizer of another kind",
+         "{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}"),
+    JSON("tokenizer without vocabulary", "{\"model\": {\"type\": \"WordPiece\"}}"),
+    JSON("vocabulary a list", "{\"model\": {\"type\": \"WordPiece\", \"vocab\": []}}"),
+    JSON("ids of text",
+         "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": "
+         "\"1\", \"[CLS]\": \"2\", \"[SEP]\": \"3\"}}}"),
+    JSON("ids negative",
+         "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": "
+         "-1, "
+         "\"[CLS]\": 2, \"[SEP]\": 3}}}"),
+    JSON("ids of 2^40",
+         "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": "
+         "1099511627776, \"[CLS]\": 2, \"[SEP]\": 3}}}"),
+    REPEAT("endless tokenizer", "tokenizer.json", "[", 1 << 20),
+    REPEAT("endless tokenizer of objects", "tokenizer.json", "{\"model\":", 1 << 17),
+    SETTINGS("settings a list", "[]"),
+    SETTINGS("settings cut", "{\"do_lower_case\": tr"),
+    SETTINGS("lower case a text", "{\"do_lower_case\": \"yes\"}"),
+    REPEAT("endless settings", "tokenizer_config.json", "{\"a\":", 1 << 18),
+    {0},
+};
+
+const mutation *const tokenizer_mutations[] = {vocab_mutations, NULL};
