@@ -113,6 +113,11 @@ typedef struct wb_technique {
 // index from 0; NULL past the end. Static.
 WB_API const wb_technique *wb_technique_at(int index);
 
+// WB_OK where this process may run the technique.
+//   WB_ERR_UNSUPPORTED  this CPU has no arithmetic for it; err->message is the reason
+//   WB_ERR_ARGUMENT     no technique has this name
+WB_CHECKED WB_API wb_status wb_technique_runs(const char *name, wb_error *err);
+
 // What one matrix runs in, and why.
 typedef struct wb_matrix_plan {
     const char *name;  // "layer 2 ffn_up", "classifier"

@@ -127,16 +127,17 @@ double wb_sampler_patience_s(const wb_meter *meter) {
 wb_status wb_sampler_wait_for_step(wb_meter *meter, wb_error *err) {
     const wb_energy_clock *clock = &meter->host.clock;
     const double start_s = wb_meter_now_s(meter);
+    int n_before = -1;  // steps after the first read: an earlier one may be long past
     for (;;) {
+        // The sampler may find the step instead; it too lies between two reads of this loop.
         pthread_mutex_lock(&meter->lock);
+        const wb_status status = read_locked(meter, err);
         const int n_steps = meter->samples.n_steps;
-        // The edge must lie between two reads of this loop, not of the sampler's slower ones.
-        wb_status status = read_locked(meter, err);
-        const bool has_stepped = meter->samples.n_steps > n_steps;
         pthread_mutex_unlock(&meter->lock);
         if (status) return status;
+        if (n_before >= 0 && n_steps > n_before) return WB_OK;
+        n_before = n_steps;
         const double waited_s = wb_meter_now_s(meter) - start_s;
-        if (has_stepped && waited_s > 0.0) return WB_OK;
         if (waited_s > wb_sampler_patience_s(meter))
             return wb_fail(err, WB_ERR_REFUSED, 0,
                            "dead counter: %s has not moved for %.1f s; use another source",
