@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// A program of its own rather than a pipe: a gnuplot that dies cannot take ours along (SIGPIPE),
+// and no shell sees a path.
+#include "report/gnuplot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+extern char **environ;
+
+static int start(pid_t *pid, const char *dir, const char *script) {
+    char *const arguments[] = {"gnuplot", "-d", (char *)(uintptr_t)script, NULL};
+    posix_spawn_file_actions_t actions;
+    if (posix_spawn_file_actions_init(&actions)) return ENOMEM;
+    int error = posix_spawn_file_actions_addchdir_np(&actions, dir);
+    // What gnuplot says goes to a log beside the script: our stderr has one line per failure.
+    if (!error)
+        error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "gnuplot.log",
+                                                 O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (!error)
+        error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (!error) error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    if (!error) error = posix_spawnp(pid, arguments[0], &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+wb_status gnuplot_run(const char *dir, const char *script, wb_error *err) {
+    pid_t pid;
+    const int error = start(&pid, dir, script);
+    if (error)
+        return wb_fail(err, WB_ERR_ABSENT, 0, "gnuplot: %s, install gnuplot-nox to get the figures",
+                       strerror(error));
+    int state = 0;
+    while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 0) return WB_OK;
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
+        return wb_fail(err, WB_ERR_ABSENT, 0,
+                       "gnuplot: not found, install gnuplot-nox to get the figures");
+    return wb_fail(err, WB_ERR_REFUSED, 0, "gnuplot failed on %s/%s, see gnuplot.log beside it",
+                   dir, script);
+}
