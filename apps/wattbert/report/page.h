@@ -5,7 +5,7 @@
 
 #include "report/figures.h"
 
-extern const char page_style[];  // the CSS
+extern const char *const page_style[];  // the CSS in parts, then NULL
 
 // The badge after every number that is a guess; nothing for measured ones.
 void page_badge(FILE *page, bool is_modelled);

@@ -117,7 +117,7 @@ static void write_head(FILE *page, const char *title) {
     fputs("}\n@media screen and (prefers-color-scheme:dark){:root{", page);
     write_colours(page, true);
     fputs("}}\n", page);
-    fputs(page_style, page);
+    for (int i = 0; page_style[i]; i++) fputs(page_style[i], page);
     fputs("</style>\n</head>\n<body>\n", page);
 }
 

@@ -3,7 +3,11 @@
 // text; wide tables and figures scroll or shrink inside their own box, the page never does.
 #include "report/page.h"
 
-const char page_style[] =
+#include <stddef.h>
+
+// In parts: compilers need not take strings longer than 4,095 bytes.
+const char *const page_style[] = {
+    // text
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"
     "'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;-webkit-text-size-adjust:100%}\n"
@@ -22,7 +26,8 @@ const char page_style[] =
     ".badge.plain{border-color:var(--muted);background:none;font-weight:400}\n"
     ".badge.best{border-color:var(--green);background:var(--band)}\n"
     ".warning{border-left:4px solid var(--orange);background:var(--warm);padding:.7em 1em;"
-    "max-width:none}\n"
+    "max-width:none}\n",
+    // cards and tables
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:14px}\n"
     ".card{border:1px solid var(--grid);border-radius:10px;padding:14px 16px}\n"
     ".card h3{margin:0;color:var(--muted);font-size:.95rem}\n"
@@ -53,7 +58,8 @@ const char page_style[] =
     ".bar{display:flex;height:.8em;margin:.35em 0 .2em;width:100%}\n"
     ".bar i{display:block}\n"
     ".key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 0;vertical-align:-.05em}\n"
-    "abbr{text-decoration:none}\n"
+    "abbr{text-decoration:none}\n",
+    // figures and facts
     "figure{margin:0 0 2.6em}\n"
     "figcaption{font-size:.92rem;max-width:52em}\n"
     "figcaption b{display:block;font-size:1.05rem}\n"
@@ -68,7 +74,8 @@ const char page_style[] =
     "details{margin:.8em 0}\n"
     "summary{cursor:pointer;padding:.3em 0}\n"
     ".data{font-size:.75rem}\n"
-    "footer{color:var(--muted);font-size:.85rem;padding-top:24px;padding-bottom:40px}\n"
+    "footer{color:var(--muted);font-size:.85rem;padding-top:24px;padding-bottom:40px}\n",
+    // phones
     "@media screen and (max-width:700px){\n"
     "body{font-size:15px}\n"
     "main,header,footer{padding-left:14px;padding-right:14px}\n"
@@ -78,7 +85,8 @@ const char page_style[] =
     ".skipped td span{min-width:0;max-width:52vw}\n"
     ".facts{grid-template-columns:1fr}\n"
     ".facts dd{margin-bottom:.5em}\n"
-    "}\n"
+    "}\n",
+    // paper
     "@media print{\n"
     "@page{margin:16mm}\n"
     "body{font-size:10pt}\n"
@@ -92,4 +100,6 @@ const char page_style[] =
     "details:not([open]){display:none}\n"
     ".bar,.key,.badge,.card,.choice th,.choice td,svg{print-color-adjust:exact;"
     "-webkit-print-color-adjust:exact}\n"
-    "}\n";
+    "}\n",
+    NULL,
+};
