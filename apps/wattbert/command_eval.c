@@ -210,7 +210,7 @@ static void print_notes(const evaluation *e) {
 
 int command_eval(int argc, char **argv) {
     eval_options o = {.split = "dev", .seed = 1};
-    const char *model;
+    const char *model = NULL;
     const int code = parse_options(&o, argc, argv, &model);
     if (code >= 0) return code;
     evaluation e = {.task = glue_task_find(o.task)};

@@ -193,11 +193,8 @@ static wb_status run_group(study *s, int pair, wb_error *err) {
         status = group_score(&g, err);
         if (!status) tell_order(s, &g);
         if (!status) status = group_measure(&g, err);
-        wb_error problem;
-        // Skipped cells have their rows too; after a failure, what was measured is saved.
-        const wb_status saved =
-            g.order.n_labels > 0 ? group_rows(&g, status != WB_OK, &problem) : WB_OK;
-        if (!status && saved) status = wb_fail(err, saved, 0, "%s", problem.message);
+        // What was measured before a failure is kept; the failure is what is told.
+        if (status) (void)group_put_unfinished(&g, NULL);
     }
     group_close(&g);
     return status;

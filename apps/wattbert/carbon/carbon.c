@@ -23,16 +23,23 @@ static const carbon_zone *find_zone(const char *name) {
     return NULL;
 }
 
+// The first zone whose code, or else whose name, begins as name does; NULL where none does.
+static const carbon_zone *find_similar(const char *name) {
+    const size_t n_bytes = strlen(name);
+    if (n_bytes == 0) return NULL;
+    for (int i = 0; i < carbon_n_zones; i++)
+        if (strncasecmp(carbon_zones[i].iso3, name, n_bytes) == 0) return &carbon_zones[i];
+    for (int i = 0; i < carbon_n_zones; i++)
+        if (strncasecmp(carbon_zones[i].country, name, n_bytes) == 0) return &carbon_zones[i];
+    return NULL;
+}
+
 static wb_status fail_zone(const char *name, wb_error *err) {
-    for (int i = 0; name[0] && i < carbon_n_zones; i++) {
-        const carbon_zone *zone = &carbon_zones[i];
-        const size_t n_bytes = strlen(name);
-        if (strncasecmp(zone->iso3, name, n_bytes) == 0 ||
-            strncasecmp(zone->country, name, n_bytes) == 0)
-            return wb_fail(err, WB_ERR_ARGUMENT, 0,
-                           "no zone \"%s\" in the table of intensities, perhaps %s (%s)", name,
-                           zone->iso3, zone->country);
-    }
+    const carbon_zone *zone = find_similar(name);
+    if (zone)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0,
+                       "no zone \"%s\" in the table of intensities, perhaps %s (%s)", name,
+                       zone->iso3, zone->country);
     return wb_fail(err, WB_ERR_ARGUMENT, 0,
                    "no zone \"%s\" in the table of intensities, give a country's three letters "
                    "(DEU) or --carbon-intensity",

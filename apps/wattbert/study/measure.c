@@ -116,22 +116,31 @@ static wb_status replay_pass(void *context, wb_error *err) {
     return status ? status : wb_replay_run(w->replay, w->component, err);
 }
 
+// Adds one window of a component to the cell's.
+static wb_status measure_part(study_group *g, study_cell *cell, replay_work *work,
+                              wb_component component, wb_error *err) {
+    wb_window_options options = wb_default_window_options();
+    options.min_s = g->options->component_s / 2.0;
+    wb_window window;
+    work->component = component;
+    wb_status status = wb_replay_run(work->replay, component, err);
+    if (!status) status = wb_window_measure(g->meter, &options, replay_pass, work, &window, err);
+    if (!status) cell->parts[component] += window.joules_per_pass / 2.0;
+    return status;
+}
+
+// Each component twice, there and back, so that a steady drift of the machine cancels.
 static wb_status measure_parts(study_group *g, study_cell *cell, wb_error *err) {
     wb_status status = group_engine(g, cell, err);
     replay_work work = {0};
+    memset(cell->parts, 0, sizeof cell->parts);
     if (!status)
         status = wb_replay_open(&work.replay, cell->engine, group_inputs(g, cell), MAX_REPLAY_BYTES,
                                 err);
-    wb_window_options options = wb_default_window_options();
-    options.min_s = g->options->component_s;
-    for (int i = 0; !status && i <= WB_WHOLE; i++) {
-        wb_window window;
-        work.component = (wb_component)i;
-        status = wb_replay_run(work.replay, work.component, err);
-        if (!status)
-            status = wb_window_measure(g->meter, &options, replay_pass, &work, &window, err);
-        if (!status) cell->parts[i] = window.joules_per_pass;
-    }
+    for (int i = 0; !status && i <= WB_WHOLE; i++)
+        status = measure_part(g, cell, &work, (wb_component)i, err);
+    for (int i = WB_WHOLE; !status && i >= 0; i--)
+        status = measure_part(g, cell, &work, (wb_component)i, err);
     wb_replay_close(work.replay);
     cell->has_parts = !status;
     return status;
@@ -145,10 +154,10 @@ wb_status group_measure(study_group *g, wb_error *err) {
     if (!status) status = measure_windows(g, err);
     for (int i = 0; !status && i < g->n_cells; i++) {
         study_cell *cell = &g->cells[i];
-        if (cell->is_done || cell->is_skipped) continue;
+        if (cell->is_done) continue;
         group_progress(g, cell, "components");
-        status = measure_parts(g, cell, err);
-        if (!status) status = group_rows(g, false, err);
+        if (!cell->is_skipped) status = measure_parts(g, cell, err);
+        if (!status) status = group_put(g, cell, err);
     }
     return status;
 }

@@ -146,16 +146,18 @@ void cell_row(result_row *row, const study_group *g, study_cell *cell) {
     put_flags(row, g, cell, estimate.flags, !cell->has_parts);
 }
 
-wb_status group_rows(study_group *g, bool is_interrupted, wb_error *err) {
+wb_status group_put(study_group *g, study_cell *cell, wb_error *err) {
+    result_row row;
+    cell_row(&row, g, cell);
+    cell->is_done = true;
+    return store_put(g->store, &row, err);
+}
+
+wb_status group_put_unfinished(study_group *g, wb_error *err) {
     wb_status status = WB_OK;
     for (int i = 0; !status && i < g->n_cells; i++) {
         study_cell *cell = &g->cells[i];
-        const bool is_finished = cell->is_skipped || cell->has_parts;
-        if (cell->is_done || !(is_finished || (is_interrupted && cell->n_measured > 0))) continue;
-        result_row row;
-        cell_row(&row, g, cell);
-        status = store_put(g->store, &row, err);
-        cell->is_done = true;
+        if (!cell->is_done && cell->n_measured > 0) status = group_put(g, cell, err);
     }
     return status;
 }

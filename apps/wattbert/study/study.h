@@ -123,9 +123,10 @@ wb_status group_measure(study_group *group, wb_error *err);
 void cell_plan(study_cell *cell);
 // *row <- what is known of the cell.
 void cell_row(result_row *row, const study_group *group, study_cell *cell);
-// Puts rows into the store: of skipped cells and of those with all windows; is_final: of those with
-// at least one as well, flagged as interrupted.
-wb_status group_rows(study_group *group, bool is_interrupted, wb_error *err);
+// Puts the cell's row into the store.
+wb_status group_put(study_group *group, study_cell *cell, wb_error *err);
+// The same for cells that were interrupted after at least one window, flagged so.
+wb_status group_put_unfinished(study_group *group, wb_error *err);
 
 // ---- table.c ----
 

@@ -31,17 +31,24 @@ static void print_cell(int width, int decimals, double value, const char *unit) 
         printf(" %*s", width, "-");
 }
 
+// Half the interval of a measurement; the factor either way of what is only modelled.
+static void print_spread(const result_row *row) {
+    const double value = row->energy_per_token_uj, high = row->energy_per_token_high_uj;
+    if (strcmp(row->energy_method, "modelled") == 0)
+        printf(" %4s%3.1f", "x/", high / value);
+    else
+        print_cell(7, 1, 50.0 * (high - row->energy_per_token_low_uj) / value, "%");
+}
+
 static void print_row(const result_row *row, const result_row *baseline) {
     if (strcmp(row->status, "skipped") == 0) {
         printf("%-22s skipped: %.69s\n", row->technique, row->reason);
         return;
     }
-    const double spread = 50.0 * (row->energy_per_token_high_uj - row->energy_per_token_low_uj) /
-                          row->energy_per_token_uj;
     const double share = baseline ? row->energy_per_token_uj / baseline->energy_per_token_uj : NAN;
     printf("%-22s", row->technique);
     print_cell(9, 1, row->energy_per_token_uj, "");
-    print_cell(7, 1, spread, "%");
+    print_spread(row);
     printf(" %-8s", row->energy_method);
     print_cell(6, 2, share, "x");
     print_cell(9, 0, row->tokens_per_s, "");
@@ -55,7 +62,7 @@ static void print_task(const result_table *results, const result_row *first) {
     const result_row *baseline = find_baseline(results, first);
     printf("\n%s on %s, %s; energy of %.0f examples, %.0f windows\n", first->model, first->task,
            first->score_name, first->examples, first->windows);
-    printf("%-22s %9s %7s %-8s %6s %9s %8s %7s %7s\n", "technique", "uJ/token", "+-95%", "energy",
+    printf("%-22s %9s %7s %-8s %6s %9s %8s %7s %7s\n", "technique", "uJ/token", "95%", "energy",
            "share", "tokens/s", "p50 ms", "score", "kept");
     for (int i = 0; i < results->n_rows; i++)
         if (is_same_task(&results->rows[i], first)) print_row(&results->rows[i], baseline);
@@ -76,11 +83,16 @@ static const result_row *find_measured(const result_table *results, const result
 }
 
 void table_print(const result_table *results) {
-    bool has_difference = false;
+    bool has_difference = false, has_model = false;
     for (int i = 0; i < results->n_rows; i++) {
         has_difference |= strstr(results->rows[i].flags, "score differs") != NULL;
+        has_model |= strcmp(results->rows[i].energy_method, "modelled") == 0;
         if (is_first(results, i)) print_task(results, find_measured(results, &results->rows[i]));
     }
+    if (has_model)
+        printf(
+            "\nmodelled: no counter could be read here; core time times watts per core, a guess "
+            "within the\nfactor shown. Shares are those of core time.\n");
     if (has_difference)
         printf("\n* the paired 95 %% interval of the difference to the baseline leaves 0 out\n");
 }
