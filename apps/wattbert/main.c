@@ -12,6 +12,7 @@ static const app_command commands[] = {
     {"classify", "MODEL [TEXT...]", "labels of texts, with joules if asked", command_classify},
     {"study", "MODEL... --data DIR", "joules, throughput, carbon and score of every technique",
      command_study},
+    {"report", "CSV...", "tables and figures of studies that were run, as one page", command_report},
     {"eval", "MODEL --task TASK --data DIR", "the score on a GLUE task", command_eval},
     {"tokenize", "MODEL [TEXT...]", "token ids of texts", command_tokenize},
     {"plan", "MODEL", "what would run on this machine, and why", command_plan},

@@ -80,10 +80,8 @@ static void write_stack(FILE *script, int place, const entry *e) {
         plot_value(script, is_last ? e->energy_uj : fmin(end, e->energy_uj));
     }
     plot_value(script, e->energy_uj);
-    plot_value(script, e->energy_low_uj);
-    plot_value(script, e->energy_high_uj);
-    const double end_of_text = isnan(e->energy_high_uj) ? e->energy_uj : e->energy_high_uj;
-    plot_value(script, end_of_text);
+    plot_value(script, e->spread_low_uj);
+    plot_value(script, e->spread_high_uj);
     fprintf(script, " \"%s\"\n", isnan(e->energy_uj) ? "" : number_text(text, e->energy_uj));
 }
 
@@ -98,7 +96,7 @@ static void plot_stacks(const plot *p, const char *block) {
     }
     fprintf(p->script,
             " $%s using 7:1:8:9 with xerrorbars pt -1 lw 1.3 lc rgb '%s', \\\n"
-            " $%s using 10:1:11 with labels left offset 0.8,0 textcolor rgb '%s'\n",
+            " $%s using 9:1:10 with labels left offset 0.8,0 textcolor rgb '%s'\n",
             block, look_colours[LOOK_INK].light, block, look_colours[LOOK_INK].light);
 }
 
@@ -127,7 +125,7 @@ static void energy_draw(plot *p, int index, place_box area) {
     axis x = axis_linear();
     for (int i = 0; i < q->n_entries; i++) {
         axis_add(&x, q->entries[i].energy_uj);
-        axis_add(&x, q->entries[i].energy_high_uj);
+        axis_add(&x, q->entries[i].spread_high_uj);
     }
     char title[96], block[24];
     plot_energy_title(p->summary, title, sizeof title);
@@ -146,6 +144,7 @@ const figure figure_energy = {
         "whole network, split by what was measured when each component ran alone on the same "
         "activations and scaled to the whole; what is left over is drawn as rest.",
     .has_energy = true,
+    .has_whiskers = true,
     .is_shown = has_energy,
     .data = energy_data,
     .legend = legend_components,
@@ -211,7 +210,7 @@ static void components_draw(plot *p, int index, place_box area) {
     for (int i = 0; i < s->n_panels; i++)
         if (s->panels[i].reference) {
             axis_add(&x, s->panels[i].reference->energy_uj);
-            axis_add(&x, s->panels[i].reference->energy_high_uj);
+            axis_add(&x, s->panels[i].reference->spread_high_uj);
         }
     char title[96];
     plot_energy_title(s, title, sizeof title);
@@ -240,6 +239,7 @@ const figure figure_components = {
         "The f32 baseline of each task: attention, feed-forward, embeddings and head, each "
         "replayed alone on the activations it sees inside the network, scaled to the whole.",
     .has_energy = true,
+    .has_whiskers = true,
     .is_single = true,
     .is_shown = has_baseline,
     .data = components_data,
@@ -383,6 +383,7 @@ const figure figure_savings = {
         "machine; left of the dashed line a technique costs energy. The axis is logarithmic. "
         "The whiskers join the uncertainty of both sides.",
     .has_energy = true,
+    .has_whiskers = true,
     .is_shown = has_saving,
     .data = savings_data,
     .area_height = lines_height,

@@ -131,26 +131,59 @@ static void add_once(char *list, size_t capacity, const char *text) {
         snprintf(list + length, capacity - length, "%s%s", length ? "; " : "", text);
 }
 
-void plot_source_note(const summary *s, char *out, size_t capacity) {
-    char sources[256] = "", machines[512] = "", days[128] = "";
+// The factor by which modelled energy may be wrong either way, as its rows say it; NAN if none
+// does.
+static double guess_factor(const summary *s) {
+    double factor = NAN;
+    for (int i = 0; i < s->n_panels; i++)
+        for (int j = 0; j < s->panels[i].n_entries; j++) {
+            const entry *e = &s->panels[i].entries[j];
+            if (e->is_modelled) factor = fmax(factor, sqrt(e->energy_high_uj / e->energy_low_uj));
+        }
+    return factor;
+}
+
+// A guess of watts is one scale for all rows: it is told once, and whiskers show what is left.
+static void whiskers_note(const figure *f, const summary *s, char *out, size_t capacity) {
+    const double factor = guess_factor(s);
+    *out = 0;
+    if (!isnan(factor))
+        snprintf(out, capacity, " The guess may be wrong by a factor of %.2g, for all rows alike.",
+                 factor);
+    const size_t length = strlen(out);
+    if (f->has_whiskers)
+        snprintf(out + length, capacity - length, " Whiskers: 95 %% intervals%s.",
+                 s->method == METHOD_MODELLED ? " of the time" : "");
+}
+
+static void list_sources(const summary *s, char *sources, char *machines, char *days,
+                         size_t capacity) {
     for (int i = 0; i < s->n_panels; i++)
         for (int j = 0; j < s->panels[i].n_entries; j++) {
             const result_row *row = s->panels[i].entries[j].row;
             char day[16];
             snprintf(day, sizeof day, "%.10s", row->utc);
             if (!s->panels[i].entries[j].is_modelled)
-                add_once(sources, sizeof sources, row->energy_source);
-            add_once(machines, sizeof machines, *row->device ? row->device : row->host);
-            add_once(days, sizeof days, day);
+                add_once(sources, capacity, row->energy_source);
+            add_once(machines, capacity, *row->device ? row->device : row->host);
+            add_once(days, capacity, day);
         }
+}
+
+void plot_source_note(const figure *f, const summary *s, char *out, size_t capacity) {
+    char sources[256] = "", machines[256] = "", days[256] = "", whiskers[256];
     static const char *const methods[] = {
-        [METHOD_NONE] = "No energy was measured.",
+        [METHOD_NONE] = "No energy was measured",
         [METHOD_MEASURED] = "Energy: measured",
         [METHOD_MODELLED] = "Energy: MODELLED from busy core time, a guess and not a measurement",
         [METHOD_BOTH] = "Energy: measured in some rows, MODELLED (a guess) in those marked °",
     };
-    snprintf(out, capacity, "%s%s%s%s. %s, %s. Whiskers: 95 %% intervals.", methods[s->method],
-             *sources ? " (source " : "", sources, *sources ? ")" : "", machines, days);
+    *out = 0;
+    if (!f->has_energy) return;
+    list_sources(s, sources, machines, days, sizeof sources);
+    whiskers_note(f, s, whiskers, sizeof whiskers);
+    snprintf(out, capacity, "%s%s%s%s. %s, %s.%s", methods[s->method], *sources ? " (source " : "",
+             sources, *sources ? ")" : "", machines, days, whiskers);
 }
 
 // Breaks text into lines of at most width pixels; returns their number.
@@ -237,7 +270,7 @@ static void lay_out(layout *l, const figure *f, plot *p, const plot_form *form) 
     double y = lay_legend(l, p, 4.0);
     y = lay_panels(l, f, p, n_columns, y);
     char note[1024] = "";
-    if (f->has_energy) plot_source_note(p->summary, note, sizeof note);
+    plot_source_note(f, p->summary, note, sizeof note);
     l->n_notes =
         wrap(note, p->width - 2.0 * MARGIN, p->letter * NOTE_PIXELS / form->font_pixels, l->notes);
     p->height = ceil(y + l->n_notes * NOTE_LINE + 6.0);

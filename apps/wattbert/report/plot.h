@@ -37,6 +37,7 @@ typedef struct figure {
     const char *title;  // "Energy per token"
     const char *how;    // how to read it, a sentence or three
     bool has_energy;    // then its footer says how the energy was found
+    bool has_whiskers;  // of energy: entry.spread_low_uj and spread_high_uj
     bool (*is_shown)(const summary *s, const panel *p);
     // The figure treats the whole summary as one panel (index 0).
     bool is_single;
@@ -77,7 +78,7 @@ void plot_energy_title(const summary *s, char *out, size_t capacity);
 void plot_score_title(const panel *p, char *out, size_t capacity);
 // A dashed line across the panel at a value of the x or y axis, and what it is ("" for nothing).
 void plot_rule(plot *p, char axis_name, double at, const char *name);
-// Where the energy comes from, one or two sentences; for footers and captions.
-void plot_source_note(const summary *s, char *out, size_t capacity);
+// Where a figure's energy comes from, two or three sentences; "" where it has none.
+void plot_source_note(const figure *f, const summary *s, char *out, size_t capacity);
 
 #endif

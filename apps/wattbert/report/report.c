@@ -50,7 +50,7 @@ static wb_status inline_form(FILE *page, const report *r, const figure *f, bool 
     if (!wb_path_join(path, sizeof path, r->figures_dir, name))
         return wb_fail(err, WB_ERR_IO, 0, "%s: the path is too long", r->figures_dir);
     char label[1280], note[1024] = "";
-    if (f->has_energy) plot_source_note(&r->summary, note, sizeof note);
+    plot_source_note(f, &r->summary, note, sizeof note);
     snprintf(label, sizeof label, "%s. %s", f->title, note);
     const wb_status status = svg_inline(page, path, is_narrow ? "narrow" : "wide", label, err);
     if (is_narrow) remove(path);

@@ -139,7 +139,7 @@ static void plot_spots(const plot *p, const panel *q, int index, bool has_fronti
 // ---- Score against energy ----
 
 static spot score_against_energy(const entry *e) {
-    return (spot){e->energy_uj, e->energy_low_uj, e->energy_high_uj, e->row->score, NAN, NAN};
+    return (spot){e->energy_uj, e->spread_low_uj, e->spread_high_uj, e->row->score, NAN, NAN};
 }
 
 static bool has_frontier(const summary *s, const panel *p) {
@@ -203,6 +203,7 @@ const figure figure_frontier = {
         "least 99 % of the baseline's score is kept. Whiskers are the energy's; the "
         "scores' intervals are in the figure of scores, and are wider than most differences.",
     .has_energy = true,
+    .has_whiskers = true,
     .is_shown = has_frontier,
     .data = frontier_data,
     .legend = legend_techniques,
@@ -214,8 +215,8 @@ const figure figure_frontier = {
 // ---- Energy against throughput ----
 
 static spot energy_against_throughput(const entry *e) {
-    return (spot){e->row->tokens_per_s, NAN, NAN, e->energy_uj, e->energy_low_uj,
-                  e->energy_high_uj};
+    return (spot){e->row->tokens_per_s, NAN, NAN, e->energy_uj, e->spread_low_uj,
+                  e->spread_high_uj};
 }
 
 static bool has_throughput(const summary *s, const panel *p) {
@@ -250,6 +251,7 @@ const figure figure_throughput = {
         "Down and to the right is better; both axes are logarithmic. Points on one falling line "
         "draw the same power: there, faster is the same as cheaper.",
     .has_energy = true,
+    .has_whiskers = true,
     .is_shown = has_throughput,
     .data = throughput_data,
     .legend = legend_techniques,

@@ -59,6 +59,13 @@ static void fill_components(entry *e) {
     for (int i = 0; i < LOOK_N_COMPONENTS && !is_split; i++) e->component_uj[i] = NAN;
 }
 
+static double log_spread(const entry *e) {
+    const double low = e->is_modelled ? e->row->seconds_low : e->energy_low_uj;
+    const double high = e->is_modelled ? e->row->seconds_high : e->energy_high_uj;
+    const double half_width = log(high / low) / 2.0;
+    return isfinite(half_width) && half_width > 0.0 ? half_width : 0.0;
+}
+
 static void fill_entry(entry *e, const result_row *row) {
     memset(e, 0, sizeof *e);
     e->row = row;
@@ -70,6 +77,9 @@ static void fill_entry(entry *e, const result_row *row) {
     e->energy_uj = row->energy_per_token_uj > 0.0 ? row->energy_per_token_uj : NAN;
     e->energy_low_uj = isnan(e->energy_uj) ? NAN : row->energy_per_token_low_uj;
     e->energy_high_uj = isnan(e->energy_uj) ? NAN : row->energy_per_token_high_uj;
+    e->log_spread = log_spread(e);
+    e->spread_low_uj = e->energy_uj / exp(e->log_spread);
+    e->spread_high_uj = e->energy_uj * exp(e->log_spread);
     e->saving = e->saving_low = e->saving_high = e->kept_share = NAN;
     fill_components(e);
 }
@@ -95,22 +105,16 @@ static void name_entries(panel *p) {
                          p->entries[i].row->technique, p->entries[i].row->protocol);
 }
 
-// Relative half width of an interval in the logarithm, where factors add. 0 without an interval:
-// the other side's uncertainty is then all that is known.
-static double log_half_width(const entry *e) {
-    const double width = log(e->energy_high_uj / e->energy_low_uj) / 2.0;
-    return isfinite(width) && width > 0.0 ? width : 0.0;
-}
-
 // Both sides were measured in windows of their own, so their errors are independent and add as
-// squares.
+// squares; in the logarithm, where factors add. A guess of watts that both share cancels.
 static void set_against(entry *e, const entry *reference) {
     const double score = e->row->score, reference_score = reference->row->score;
     e->kept_share = isnan(e->row->kept_share) && reference_score > 0.0 ? score / reference_score
                                                                        : e->row->kept_share;
     e->saving = reference->energy_uj / e->energy_uj;
-    const double half_width = hypot(log_half_width(e), log_half_width(reference));
-    if (e == reference || half_width <= 0.0) return;
+    const double half_width = hypot(e->log_spread, reference->log_spread);
+    const bool is_comparable_energy = e->is_modelled == reference->is_modelled;
+    if (e == reference || half_width <= 0.0 || !is_comparable_energy) return;
     e->saving_low = e->saving * exp(-half_width);
     e->saving_high = e->saving * exp(half_width);
 }

@@ -22,7 +22,12 @@ typedef struct entry {
     bool is_modelled;  // the energy is a guess
     bool is_frontier;  // no other row has both less energy and a better score
     double energy_uj, energy_low_uj, energy_high_uj;  // per real token; NAN where not measured
-    double component_uj[LOOK_N_COMPONENTS];           // their sum is energy_uj; NAN where not split
+    // Half width of the 95 % interval of what repeats from window to window, in the logarithm: of
+    // measured energy itself; of the time where energy is modelled, whose watts are the same guess
+    // in every row. 0 where it is not known.
+    double log_spread;
+    double spread_low_uj, spread_high_uj;    // energy_uj with that interval
+    double component_uj[LOOK_N_COMPONENTS];  // their sum is energy_uj; NAN where not split
     // Energy of the panel's reference over this one's, with its 95 % interval; NAN without one.
     double saving, saving_low, saving_high;
     double kept_share;  // of the reference's score

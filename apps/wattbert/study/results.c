@@ -45,6 +45,8 @@ static const result_column columns[] = {
     NUMBER(passes),
     NUMBER(measured_s),
     NUMBER(seconds),
+    NUMBER(seconds_low),
+    NUMBER(seconds_high),
     NUMBER(energy_j),
     NUMBER(energy_low_j),
     NUMBER(energy_high_j),

@@ -23,7 +23,7 @@ typedef struct result_row {
     char task[RESULT_TEXT], split[RESULT_TEXT], batch_rule[RESULT_TEXT];
     double examples, real_tokens, computed_tokens, threads;
     double windows, passes, measured_s;  // windows, whole passes over the data in them, their time
-    double seconds;                      // of one pass
+    double seconds, seconds_low, seconds_high;  // of one pass, 95 % interval
     double energy_j, energy_low_j,
         energy_high_j;  // of one pass over the data, gross, 95 % interval
     double idle_w, net_energy_j;

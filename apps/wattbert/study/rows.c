@@ -70,6 +70,8 @@ static void put_energy(result_row *row, const study_cell *cell, const wb_estimat
     row->computed_tokens = computed;
     row->measured_s = e->measured_s;
     row->seconds = e->seconds;
+    row->seconds_low = e->seconds_low;
+    row->seconds_high = e->seconds_high;
     row->energy_j = e->joules;
     row->energy_low_j = e->low;
     row->energy_high_j = e->high;
