@@ -188,18 +188,20 @@ static double components_left(const plot *p, int index) {
     return fmin(width + 24.0, 0.55 * p->width);
 }
 
-// The share of each component inside its part of the bar, where it fits.
+// The share of each component at the beginning of its part of the bar, where it fits: the end
+// belongs to the whiskers.
 static void write_shares(const plot *p, const entry *e, int place, const axis *x, place_box area) {
-    double end = 0.0;
+    double begin = 0.0;
     for (int i = 0; i < LOOK_N_COMPONENTS && !isnan(e->component_uj[0]); i++) {
         const double part = fmax(e->component_uj[i], 0.0);
         const double pixels = axis_position(x, part) * (area.right - area.left);
-        end += part;
-        if (pixels < 5.0 * p->letter) continue;
-        fprintf(p->script,
-                "set label '%.0f %%' at first %.9g, first %d center front textcolor rgb '%s'\n",
-                100.0 * part / e->energy_uj, end - part / 2.0, place,
-                look_colours[look_components[i].colour == LOOK_SKY ? LOOK_INK : LOOK_PAPER].light);
+        const int colour = look_components[i].colour == LOOK_SKY ? LOOK_COAL : LOOK_PAPER;
+        if (pixels > 6.0 * p->letter)
+            fprintf(p->script,
+                    "set label '%.0f %%' at first %.9g, first %d left offset 1,0 front "
+                    "textcolor rgb '%s'\n",
+                    100.0 * part / e->energy_uj, begin, place, look_colours[colour].light);
+        begin += part;
     }
 }
 

@@ -7,12 +7,15 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
 
 extern char **environ;
+
+static const char LOG_NAME[] = "gnuplot.log";
 
 static int start(pid_t *pid, const char *dir, const char *script) {
     char *const arguments[] = {"gnuplot", "-d", (char *)(uintptr_t)script, NULL};
@@ -21,7 +24,7 @@ static int start(pid_t *pid, const char *dir, const char *script) {
     int error = posix_spawn_file_actions_addchdir_np(&actions, dir);
     // What gnuplot says goes to a log beside the script: our stderr has one line per failure.
     if (!error)
-        error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "gnuplot.log",
+        error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, LOG_NAME,
                                                  O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (!error)
         error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -29,6 +32,14 @@ static int start(pid_t *pid, const char *dir, const char *script) {
     if (!error) error = posix_spawnp(pid, arguments[0], &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     return error;
+}
+
+static void remove_empty_log(const char *dir) {
+    char path[4096];
+    struct stat info;
+    if (wb_path_join(path, sizeof path, dir, LOG_NAME) && stat(path, &info) == 0 &&
+        info.st_size == 0)
+        (void)unlink(path);
 }
 
 wb_status gnuplot_run(const char *dir, const char *script, wb_error *err) {
@@ -39,7 +50,10 @@ wb_status gnuplot_run(const char *dir, const char *script, wb_error *err) {
                        strerror(error));
     int state = 0;
     while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 0) return WB_OK;
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 0) {
+        remove_empty_log(dir);
+        return WB_OK;
+    }
     if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
         return wb_fail(err, WB_ERR_ABSENT, 0,
                        "gnuplot: not found, install gnuplot-nox to get the figures");

@@ -13,6 +13,7 @@ const look_colour look_colours[LOOK_N_COLOURS] = {
     [LOOK_GRID] = {"grid", "#dde2e8", "#2c333b"},
     [LOOK_BAND] = {"band", "#eaf5f0", "#16302a"},
     [LOOK_WARM] = {"warm", "#fff6e3", "#33280f"},
+    [LOOK_COAL] = {"coal", "#1f2329", "#11151a"},
     [LOOK_BLUE] = {"blue", "#0072b2", "#3d9be0"},
     [LOOK_SKY] = {"sky", "#7cc3ec", "#9bd6fa"},
     [LOOK_GREEN] = {"green", "#009e73", "#2cc295"},

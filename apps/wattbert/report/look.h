@@ -19,6 +19,7 @@ enum {
     LOOK_GRID,
     LOOK_BAND,  // behind what keeps the score
     LOOK_WARM,  // behind what is a guess
+    LOOK_COAL,  // text on the lightest bars, dark in both modes
     LOOK_BLUE,
     LOOK_SKY,
     LOOK_GREEN,

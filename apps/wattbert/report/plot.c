@@ -234,7 +234,7 @@ static double lay_legend(layout *l, const plot *p, double y) {
     const int n = l->legend.n_items;
     double widest = 1.0;
     for (int i = 0; i < n; i++)
-        widest = fmax(widest, 30.0 + plot_text_width(p, l->legend.items[i].text));
+        widest = fmax(widest, 42.0 + plot_text_width(p, l->legend.items[i].text));
     const int n_columns = (int)fmax(1.0, floor((p->width - MARGIN) / widest));
     const int n_lines = (n + n_columns - 1) / n_columns;
     for (int i = 0; i < n; i++) {  // in columns, each read downwards

@@ -89,6 +89,18 @@ static void take_steps(place_map *map, const panel *q, const double *px, const d
         }
 }
 
+// The whiskers of a point at px, py; only those it has.
+static void take_whiskers(place_map *map, const spot *at, const axis *x, const axis *y, double px,
+                          double py, place_box area) {
+    const double width = area.right - area.left, height = area.bottom - area.top;
+    if (at->x_high > at->x_low)
+        place_take(map, (place_box){area.left + axis_position(x, at->x_low) * width, py - 1.0,
+                                    area.left + axis_position(x, at->x_high) * width, py + 1.0});
+    if (at->y_high > at->y_low)
+        place_take(map, (place_box){px - 1.0, area.bottom - axis_position(y, at->y_high) * height,
+                                    px + 1.0, area.bottom - axis_position(y, at->y_low) * height});
+}
+
 static bool is_named(const panel *q, const entry *e) {
     return e->is_frontier || e == q->reference || e == q->choice;
 }
@@ -104,8 +116,9 @@ static void write_names(plot *p, const panel *q, spot_of *find, const axis *x, c
         const double r = POINT_PIXELS;
         px[i] = area.left + axis_position(x, at.x) * (area.right - area.left);
         py[i] = area.bottom - axis_position(y, at.y) * (area.bottom - area.top);
-        if (!isnan(px[i]) && !isnan(py[i]))
-            place_take(&map, (place_box){px[i] - r, py[i] - r, px[i] + r, py[i] + r});
+        if (isnan(px[i]) || isnan(py[i])) continue;
+        place_take(&map, (place_box){px[i] - r, py[i] - r, px[i] + r, py[i] + r});
+        take_whiskers(&map, &at, x, y, px[i], py[i], area);
     }
     if (only_frontier) take_steps(&map, q, px, py);
     for (int i = 0; i < q->n_entries; i++) {
@@ -188,7 +201,7 @@ static void frontier_draw(plot *p, int index, place_box area) {
     plot_score_title(q, score, sizeof score);
     plot_axis_titles(p, area, title, score, "x y");
     if (!isnan(least)) plot_rule(p, 'y', least, "99 % of the baseline");
-    axis_write(p->script, "x", &x, (int)((area.right - area.left) / 60.0));
+    axis_write(p->script, "x", &x, (int)((area.right - area.left) / 48.0));
     axis_write(p->script, "y", &y, 6);
     write_names(p, q, score_against_energy, &x, &y, area, true);
     plot_spots(p, q, index, true);
@@ -238,7 +251,7 @@ static void throughput_draw(plot *p, int index, place_box area) {
     char title[96];
     plot_energy_title(p->summary, title, sizeof title);
     plot_axis_titles(p, area, "Throughput [real tokens/s]", title, "x y");
-    axis_write(p->script, "x", &x, (int)((area.right - area.left) / 60.0));
+    axis_write(p->script, "x", &x, (int)((area.right - area.left) / 48.0));
     axis_write(p->script, "y", &y, 7);
     write_names(p, q, energy_against_throughput, &x, &y, area, false);
     plot_spots(p, q, index, false);

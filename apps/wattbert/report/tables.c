@@ -174,13 +174,29 @@ static void write_entry(FILE *page, const panel *p, const entry *e) {
     fputs("</tr>\n", page);
 }
 
-static void write_skipped(FILE *page, const result_row *row) {
-    fputs("<tr class=\"skipped\">", page);
-    html_element(page, "th scope=\"row\"", row->technique);
-    fputs("<td colspan=\"8\"><span>", page);
-    html_printf(page, "%s: %s", *row->status ? row->status : "skipped",
-                *row->reason ? row->reason : "no reason was given");
-    fputs("</span></td></tr>\n", page);
+static bool is_same_reason(const result_row *a, const result_row *b) {
+    return !strcmp(a->reason, b->reason) && !strcmp(a->status, b->status);
+}
+
+// What was skipped, one item a reason: "f16, f16-flash: no such arithmetic".
+static void write_skipped(FILE *page, const panel *p) {
+    if (p->n_skipped) fputs("<ul class=\"skipped\">\n", page);
+    for (int i = 0; i < p->n_skipped; i++) {
+        const result_row *row = p->skipped[i];
+        bool is_told = false;
+        for (int j = 0; j < i; j++) is_told |= is_same_reason(p->skipped[j], row);
+        if (is_told) continue;
+        fputs("<li>", page);
+        html_printf(page, "%s ", *row->status ? row->status : "skipped");
+        for (int j = i; j < p->n_skipped; j++) {
+            if (!is_same_reason(p->skipped[j], row)) continue;
+            if (j > i) fputs(", ", page);
+            html_element(page, "b", p->skipped[j]->technique);
+        }
+        html_printf(page, ": %s", *row->reason ? row->reason : "no reason was given");
+        fputs("</li>\n", page);
+    }
+    if (p->n_skipped) fputs("</ul>\n", page);
 }
 
 static void write_panel(FILE *page, const panel *p) {
@@ -208,8 +224,8 @@ static void write_panel(FILE *page, const panel *p) {
     }
     fputs("</tr></thead>\n<tbody>\n", page);
     for (int i = 0; i < p->n_entries; i++) write_entry(page, p, &p->entries[i]);
-    for (int i = 0; i < p->n_skipped; i++) write_skipped(page, p->skipped[i]);
     fputs("</tbody></table></div>\n", page);
+    write_skipped(page, p);
 }
 
 void page_tables(FILE *page, const summary *s) {
