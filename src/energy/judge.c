@@ -19,19 +19,21 @@ wb_status wb_judge_domains(const wb_energy_view *view, const bool *has_moved, do
     const char *dead = NULL, *needed = NULL;
     for (int i = 0; i < view->n_domains; i++) {
         const wb_energy_domain *domain = &view->domains[i];
-        if (has_moved[i]) {
-            n_live += domain->is_summed;
-        } else if (!domain->may_rest) {
-            is_left_out[i] = true;
-            if (!dead) dead = domain->name;
-            if (!needed && is_needed(domain)) needed = domain->name;
-        }
+        n_live += has_moved[i] && domain->is_summed;
+        if (has_moved[i] || domain->may_rest) continue;
+        if (!dead) dead = domain->name;
+        if (!needed && is_needed(domain)) needed = domain->name;
     }
-    if (needed) dead = needed;
-    if (n_live > 0 && !needed) return WB_OK;
-    return wb_fail(
-        err, WB_ERR_REFUSED, 0,
-        "dead counter: %s stood still for %.2f s, its joules are not to be believed; use "
-        "another source",
-        dead ? dead : "every domain", seconds);
+    if (n_live == 0 || needed)
+        return wb_fail(
+            err, WB_ERR_REFUSED, 0,
+            "dead counter: %s stood still for %.2f s, its joules are not to be believed; "
+            "use another source",
+            needed ? needed
+            : dead ? dead
+                   : "every domain",
+            seconds);
+    for (int i = 0; i < view->n_domains; i++)
+        if (!has_moved[i] && !view->domains[i].may_rest) is_left_out[i] = true;
+    return WB_OK;
 }
