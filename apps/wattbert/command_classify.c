@@ -9,6 +9,7 @@
 
 #include "app.h"
 #include "base/base.h"
+#include "models.h"
 #include "texts.h"
 
 typedef struct classify_options {
@@ -75,7 +76,7 @@ static int parse_options(classify_options *o, int argc, char **argv, char ***wor
         return app_fail(EXIT_USAGE, "classify: --jsonl goes without --tsv and --pairs");
     if (*n_words > 1 && (o->file || o->is_pairs))
         return app_fail(EXIT_USAGE, "classify: give texts or a file of them, not both");
-    return -1;
+    return models_check_technique("classify", o->technique);
 }
 
 // ---- One chunk --------------------------------------------------------------
@@ -240,7 +241,7 @@ static wb_status open_classifier(classifier *c, const char *dir, wb_error *err) 
     if (c->options->technique) options.technique = c->options->technique;
     options.n_threads = c->options->n_threads;
     options.padded_length = c->options->padded_length;
-    wb_status status = wb_model_open(&c->model, dir, err);
+    wb_status status = models_open(&c->model, dir, err);
     if (status) return status;
     c->info = wb_model_describe(c->model);
     status = open_labels(c, err);

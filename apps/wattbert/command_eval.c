@@ -9,6 +9,7 @@
 
 #include "app.h"
 #include "glue/evaluate.h"
+#include "models.h"
 
 typedef struct eval_options {
     const char *task, *data, *file, *split, *technique, *label_order;
@@ -72,7 +73,7 @@ static int parse_options(eval_options *o, int argc, char **argv, const char **mo
     if (strcmp(o->split, "dev") != 0 && strcmp(o->split, "train") != 0)
         return app_fail(EXIT_USAGE, "eval: --split is dev or train, not \"%s\"", o->split);
     *model = words[0];
-    return -1;
+    return models_check_technique("eval", o->technique);
 }
 
 static wb_status open_data(evaluation *e, const eval_options *o, wb_error *err) {
@@ -111,7 +112,7 @@ static wb_status open_engine(evaluation *e, const eval_options *o, wb_error *err
 
 static wb_status run(evaluation *e, const eval_options *o, const char *model, wb_error *err) {
     wb_status status = open_data(e, o, err);
-    if (!status) status = wb_model_open(&e->model, model, err);
+    if (!status) status = models_open(&e->model, model, err);
     if (!status) status = glue_check_model(e->task, wb_model_describe(e->model), err);
     if (!status) status = open_engine(e, o, err);
     if (!status)

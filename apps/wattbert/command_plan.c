@@ -2,6 +2,7 @@
 // `wattbert plan`: what would run on this machine and why. Without --technique, one line for
 // each technique, those that cannot run with their reason; with it, every matrix.
 #include "app.h"
+#include "models.h"
 
 static const char usage_text[] =
     "Prints what each technique would run on this machine: precision, attention, packing,\n"
@@ -103,9 +104,11 @@ int command_plan(int argc, char **argv) {
     const int code = app_parse(&usage, argc, argv, &words, &n_words);
     if (code >= 0) return code;
     if (n_words != 1) return app_fail(EXIT_USAGE, "plan: give one MODEL folder, see --help");
+    const int unknown = models_check_technique("plan", technique);
+    if (unknown >= 0) return unknown;
     wb_model *model;
     wb_error err;
-    if (wb_model_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
+    if (models_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
     wb_options options = wb_default_options();
     options.n_threads = n_threads;
     print_machine(wb_model_describe(model));

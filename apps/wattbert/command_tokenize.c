@@ -5,6 +5,7 @@
 
 #include "app.h"
 #include "base/base.h"
+#include "models.h"
 #include "texts.h"
 
 typedef struct tokenize_options {
@@ -85,7 +86,7 @@ int command_tokenize(int argc, char **argv) {
     if (code >= 0) return code;
     wb_error err;
     wb_model *model;
-    if (wb_model_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
+    if (models_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
     const size_t capacity = (size_t)wb_model_describe(model)->max_length;
     int32_t *ids = wb_alloc_array(capacity, sizeof *ids);
     wb_status status = WB_OK;

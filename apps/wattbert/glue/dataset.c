@@ -168,8 +168,8 @@ static wb_status read_tsv(glue_data *data, reader *r, wb_error *err) {
         const int n_fields = split(fields, line);
         if (n_fields != r->n_fields) {
             char problem[96];
-            snprintf(problem, sizeof problem, "%d fields, the other rows have %d", n_fields,
-                     r->n_fields);
+            snprintf(problem, sizeof problem, "%d fields, the other rows have %d, mend the row",
+                     n_fields, r->n_fields);
             return fail_line(r, problem, err);
         }
         wb_text text = {.text = fields[r->text].data, .n_bytes = fields[r->text].n_bytes};

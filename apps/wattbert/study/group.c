@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "study/interrupt.h"
+#include "models.h"
 #include "study/study.h"
 
 enum { CALIBRATION_EXAMPLES = 32 };
@@ -146,7 +146,7 @@ static wb_status open_cells(study_group *g, const study_choice *choices, int n_c
 wb_status group_open(study_group *g, const study_choice *choices, int n_choices, wb_error *err) {
     wb_status status = open_cells(g, choices, n_choices, err);
     if (!status) status = open_examples(g, err);
-    if (!status) status = wb_model_open(&g->model, g->pair->dir, err);
+    if (!status) status = models_open(&g->model, g->pair->dir, err);
     if (status) return status;
     g->info = wb_model_describe(g->model);
     status = glue_check_model(g->pair->task, g->info, err);

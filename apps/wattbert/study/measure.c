@@ -18,6 +18,7 @@ typedef struct window_work {
     study_group *group;
     study_cell *cell;
     double start_s;  // of the window, since the study's start
+    int n_powers;    // logged so far
 } window_work;
 
 // ---- Windows ----------------------------------------------------------------
@@ -56,8 +57,9 @@ static const char *method_of(const wb_meter *meter) {
 }
 
 static void log_power(void *context, double t_s, double watts) {
-    const window_work *w = context;
+    window_work *w = context;
     const study_group *g = w->group;
+    w->n_powers++;
     store_power(g->store, w->cell->choice.name, g->pair->task->name, w->start_s + t_s, watts,
                 wb_meter_source(g->meter)->name, method_of(g->meter));
 }
@@ -73,14 +75,18 @@ static wb_status measure_window(study_group *g, study_cell *cell, wb_error *err)
     if (!status && !was_open)
         status = wb_forward(cell->engine, group_inputs(g, cell), g->logits, NULL, err);
     if (status) return status;
-    window_work work = {g, cell, since_start_s(g)};
+    window_work work = {g, cell, since_start_s(g), 0};
     wb_window_options options = wb_default_window_options();
     options.min_s = g->options->min_s;
     options.on_power = log_power;
     options.power_context = &work;
-    status =
-        wb_window_measure(g->meter, &options, pass, &work, &cell->windows[cell->n_measured], err);
+    wb_window *window = &cell->windows[cell->n_measured];
+    status = wb_window_measure(g->meter, &options, pass, &work, window, err);
     if (!status) cell->n_measured++;
+    // A window too short for a point of its own has its mean.
+    if (!status && work.n_powers == 0)
+        log_power(&work, window->seconds, window->joules_per_pass / window->seconds_per_pass);
+    fflush(g->store->power);
     return status;
 }
 

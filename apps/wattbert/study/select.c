@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models.h"
+
 #define PACKED_SUFFIX "+packed"
 #define SORTED_SUFFIX "+sorted"
 
@@ -118,13 +120,6 @@ static bool ends_in(const char *text, const char *suffix) {
     return n_text >= n_suffix && strcmp(text + n_text - n_suffix, suffix) == 0;
 }
 
-static bool is_technique(const char *name) {
-    const wb_technique *technique;
-    for (int i = 0; (technique = wb_technique_at(i)) != NULL; i++)
-        if (strcmp(technique->name, name) == 0) return true;
-    return false;
-}
-
 static int find_protocol(const char *name) {
     for (int i = 0; i < STUDY_N_PROTOCOLS; i++)
         if (strcmp(study_protocol_names[i], name) == 0) return i;
@@ -140,7 +135,7 @@ static void add_choice(study_choice *choices, int *n, const char *base, study_pr
              protocol == STUDY_PACKED ? PACKED_SUFFIX : "");
     for (int i = 0; i < *n; i++)
         if (strcmp(choices[i].name, choice.name) == 0) return;
-    if (*n < STUDY_MAX_CELLS && is_technique(choice.engine)) choices[(*n)++] = choice;
+    if (*n < STUDY_MAX_CELLS && models_has_technique(choice.engine)) choices[(*n)++] = choice;
 }
 
 // A name with a suffix says its protocol; a plain one takes those asked for, else padded.
@@ -150,7 +145,7 @@ static int add_named(study_choice *choices, int *n, const char *name, const bool
     const size_t n_bytes = strcspn(name, "+");
     snprintf(base, sizeof base, "%.*s", (int)(n_bytes > 48 ? 48 : n_bytes), name);
     const bool has_suffix = ends_in(name, PACKED_SUFFIX) || ends_in(name, SORTED_SUFFIX);
-    if (!is_technique(base) || (name[n_bytes] && !has_suffix))
+    if (!models_has_technique(base) || (name[n_bytes] && !has_suffix))
         return app_fail(EXIT_USAGE, "study: no technique \"%s\", wattbert plan MODEL lists them",
                         name);
     if (ends_in(name, PACKED_SUFFIX)) add_choice(choices, n, base, STUDY_PACKED);

@@ -91,8 +91,8 @@ void table_print(const result_table *results) {
     }
     if (has_model)
         printf(
-            "\nmodelled: no counter could be read here; core time times watts per core, a guess "
-            "within the\nfactor shown. Shares are those of core time.\n");
+            "\nmodelled: read from no counter, but core time times watts per core, a guess within "
+            "the\nfactor shown. Shares are those of core time.\n");
     if (has_difference)
         printf("\n* the paired 95 %% interval of the difference to the baseline leaves 0 out\n");
 }

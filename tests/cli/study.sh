@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# A study of three techniques in seconds: rows, provenance, parts that sum to the whole, and
+# resuming, which measures nothing twice.
+head -n 41 "$SOURCE/demo/reviews.tsv" >reviews.tsv
+study() {
+    "$WATTBERT" study sst2="$MODEL" --file reviews.tsv --examples 16 --windows 2 --min-seconds 0.02 \
+        --component-seconds 0.02 --idle-seconds 0.02 --energy-source modelled --carbon-zone DEU --pue 1.5 \
+        --out out/deep "$@"
+}
+study --technique baseline,fp8,i8-dynamic+packed >table
+echo "exit $?"
+grep -c "" table | awk '{ print ($1 > 6) ? "a table" : "no table" }'
+awk 'length($0) > 100 { print "too wide: " $0 }' table
+ls out/deep | grep -E "^(results.csv|power.csv|report.html)$"
+cat >show.awk <<'END'
+# Prints the named columns of a CSV file without quoted line ends.
+function cells(line,    n, i, c, quoted) {
+    n = 1; cell[1] = ""; quoted = 0
+    for (i = 1; i <= length(line); i++) {
+        c = substr(line, i, 1)
+        if (c == "\"") quoted = !quoted
+        else if (c == "," && !quoted) cell[++n] = ""
+        else cell[n] = cell[n] c
+    }
+    return n
+}
+NR == 1 { n = cells($0); for (i = 1; i <= n; i++) at[cell[i]] = i; next }
+{
+    cells($0)
+    printf "%s|%s|%s|%s|%s|%s|%s|%s|%s|%s", cell[at["technique"]], cell[at["protocol"]], cell[at["task"]],
+        cell[at["split"]], cell[at["examples"]], cell[at["windows"]], cell[at["energy_method"]],
+        cell[at["carbon_source"]], cell[at["status"]], cell[at["reason"]]
+    if (cell[at["status"]] == "ok") {
+        whole = cell[at["energy_j"]]
+        sum = cell[at["attention_j"]] + cell[at["ffn_j"]] + cell[at["embeddings_j"]] + cell[at["head_j"]] + cell[at["rest_j"]]
+        grams = whole / 3.6e6 * 380.95 * 1.5
+        printf "|%s", (sum / whole - 1) ^ 2 < 1e-14 ? "parts sum" : "parts " sum " of " whole
+        printf "|%s", (cell[at["g_co2e"]] / grams - 1) ^ 2 < 1e-12 ? "grams" : "wrong grams"
+        printf "|%s", cell[at["energy_low_j"]] <= whole && whole <= cell[at["energy_high_j"]] ? "interval" : "no interval"
+    }
+    print ""
+}
+END
+awk -f show.awk out/deep/results.csv
+head -n 1 out/deep/power.csv
+cp out/deep/results.csv first.csv
+study --technique baseline,i8-dynamic+packed --resume >/dev/null
+cmp first.csv out/deep/results.csv && echo "resumed, nothing measured again"
+study --technique flash+packed --resume >/dev/null
+awk -f show.awk out/deep/results.csv | cut -d '|' -f 1-3
+sed 's/,.*//' out/deep/results.csv | tail -n +2 | uniq | wc -l
+study --technique bf16+sorted >/dev/null
+awk -f show.awk out/deep/results.csv | cut -d '|' -f 1-2
+cmp first.csv out/deep/results.csv.old >/dev/null || echo "the older study was set aside"
