@@ -14,8 +14,8 @@ enum {
     MAX_CANDIDATES = WB_N_PRECISIONS,
 };
 
-// The logits may move by this share of their own spread over texts, all matrices' errors summed.
-#define MAX_ERROR 0.05
+// The logits may move by this share of their own spread over texts, all matrices together.
+#define MAX_ERROR 0.02
 
 typedef struct calibration {
     wb_engine *engine;

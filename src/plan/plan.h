@@ -119,7 +119,7 @@ typedef struct wb_candidate {
 
 // Sets precision, error and cost of every matrix of the plan. candidates[n_matrices, n_each]; each
 // matrix's first candidate has error 0. The cheapest assignment a greedy search finds whose errors,
-// summed, stay within max_error.
+// the root of the sum of their squares, stay within max_error.
 void wb_cost_choose(wb_plan *plan, const wb_candidate *candidates, int n_each, double max_error);
 
 #endif

@@ -164,12 +164,9 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matrices_of_distilbert),
-        cmocka_unit_test(test_packing),
-        cmocka_unit_test(test_padding_beyond_the_model),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_words_of_mixed),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_matrices_of_distilbert),   cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_padding_beyond_the_model), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words_of_mixed),           cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
