@@ -12,10 +12,10 @@ static const panel *panel_at(const summary *s, int index) {
     return &s->panels[index];
 }
 
-// "baseline °" where measured and modelled rows stand side by side.
-static void entry_label(const summary *s, const entry *e, char *out, size_t capacity) {
-    const bool is_marked = s->method == METHOD_BOTH && e->is_modelled;
-    snprintf(out, capacity, "%s%s", e->label, is_marked ? " °" : "");
+// "baseline °": modelled, where other rows of the same axis are measured.
+static void write_label(char *out, size_t capacity, const char *name, summary_method method,
+                        const entry *e) {
+    snprintf(out, capacity, "%s%s", name, method == METHOD_BOTH && e->is_modelled ? " °" : "");
 }
 
 static double lines_height(const plot *p, int index) {
@@ -27,7 +27,7 @@ static double names_left(const plot *p, int index) {
     double width = 0.0;
     for (int i = 0; i < q->n_entries; i++) {
         char label[256];
-        entry_label(p->summary, &q->entries[i], label, sizeof label);
+        write_label(label, sizeof label, q->entries[i].label, q->method, &q->entries[i]);
         width = fmax(width, plot_text_width(p, label));
     }
     return fmin(width + 24.0, 0.55 * p->width);
@@ -39,7 +39,7 @@ static void write_names(const plot *p, const panel *q) {
             fmax(q->n_entries, 2.0) - 0.5);
     for (int i = 0; i < q->n_entries; i++) {
         char label[256];
-        entry_label(p->summary, &q->entries[i], label, sizeof label);
+        write_label(label, sizeof label, q->entries[i].label, q->method, &q->entries[i]);
         if (i) fprintf(p->script, ", ");
         plot_quote(p->script, label);
         fprintf(p->script, " %d", i);
@@ -128,7 +128,7 @@ static void energy_draw(plot *p, int index, place_box area) {
         axis_add(&x, q->entries[i].spread_high_uj);
     }
     char title[96], block[24];
-    plot_energy_title(p->summary, title, sizeof title);
+    plot_energy_title(q->method, title, sizeof title);
     plot_axis_titles(p, area, title, "", "x");
     write_names(p, q);
     write_energy_axis(p, &x, area);
@@ -215,7 +215,7 @@ static void components_draw(plot *p, int index, place_box area) {
             axis_add(&x, s->panels[i].reference->spread_high_uj);
         }
     char title[96];
-    plot_energy_title(s, title, sizeof title);
+    plot_energy_title(s->method, title, sizeof title);
     plot_axis_titles(p, area, title, "", "x");
     fprintf(p->script, "unset logscale y\nset yrange [%.1f:-0.5]\nset ytics scale 0 (",
             fmax(count_baselines(s), 2.0) - 0.5);
@@ -223,7 +223,9 @@ static void components_draw(plot *p, int index, place_box area) {
     for (int i = 0; i < s->n_panels; i++) {
         if (!s->panels[i].reference) continue;
         if (place) fprintf(p->script, ", ");
-        plot_quote(p->script, s->panels[i].title);
+        char label[4 * RESULT_TEXT + 8];
+        write_label(label, sizeof label, s->panels[i].title, s->method, s->panels[i].reference);
+        plot_quote(p->script, label);
         fprintf(p->script, " %d", place++);
     }
     fprintf(p->script, ")\n");
@@ -368,7 +370,7 @@ static void savings_draw(plot *p, int index, place_box area) {
     }
     char title[2 * RESULT_TEXT + 64];
     snprintf(title, sizeof title, "Times less energy than %s, %s", q->reference->label,
-             summary_method_name(p->summary));
+             summary_method_name(q->method));
     plot_axis_titles(p, area, title, "", "x");
     write_names(p, q);
     axis_pad(&x, 0.05, 0.05 + 7.5 * p->letter / (area.right - area.left));

@@ -96,8 +96,8 @@ void plot_axis_titles(plot *p, place_box area, const char *x, const char *y, con
             1.0 - (area.top + area.bottom) / 2.0 / p->height, p->text_pixels, muted);
 }
 
-void plot_energy_title(const summary *s, char *out, size_t capacity) {
-    snprintf(out, capacity, "Energy per token [µJ], %s", summary_method_name(s));
+void plot_energy_title(summary_method method, char *out, size_t capacity) {
+    snprintf(out, capacity, "Energy per token [µJ], %s", summary_method_name(method));
 }
 
 void plot_score_title(const panel *p, char *out, size_t capacity) {
@@ -176,7 +176,8 @@ void plot_source_note(const figure *f, const summary *s, char *out, size_t capac
         [METHOD_NONE] = "No energy was measured",
         [METHOD_MEASURED] = "Energy: measured",
         [METHOD_MODELLED] = "Energy: MODELLED from busy core time, a guess and not a measurement",
-        [METHOD_BOTH] = "Energy: measured in some rows, MODELLED (a guess) in those marked °",
+        [METHOD_BOTH] =
+            "Energy: measured in some rows, MODELLED (a guess) where it says so or at a °",
     };
     *out = 0;
     if (!f->has_energy) return;

@@ -73,7 +73,7 @@ void plot_legend_add(plot_legend *legend, const char *text, int colour, int poin
 void plot_axis_titles(plot *p, place_box area, const char *x, const char *y, const char *grid);
 double plot_text_width(const plot *p, const char *text);
 // "Energy per token [µJ], modelled".
-void plot_energy_title(const summary *s, char *out, size_t capacity);
+void plot_energy_title(summary_method method, char *out, size_t capacity);
 // "Accuracy": the metric of the panel's task.
 void plot_score_title(const panel *p, char *out, size_t capacity);
 // A dashed line across the panel at a value of the x or y axis, and what it is ("" for nothing).

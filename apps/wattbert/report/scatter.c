@@ -197,7 +197,7 @@ static void frontier_draw(plot *p, int index, place_box area) {
     axis_add(&y, least);
     fit_axes(q, score_against_energy, &x, &y);
     char title[96], score[RESULT_TEXT + 32];
-    plot_energy_title(p->summary, title, sizeof title);
+    plot_energy_title(q->method, title, sizeof title);
     plot_score_title(q, score, sizeof score);
     plot_axis_titles(p, area, title, score, "x y");
     if (!isnan(least)) plot_rule(p, 'y', least, "99 % of the baseline");
@@ -249,7 +249,7 @@ static void throughput_draw(plot *p, int index, place_box area) {
     axis x = axis_log(), y = axis_log();
     fit_axes(q, energy_against_throughput, &x, &y);
     char title[96];
-    plot_energy_title(p->summary, title, sizeof title);
+    plot_energy_title(q->method, title, sizeof title);
     plot_axis_titles(p, area, "Throughput [real tokens/s]", title, "x y");
     axis_write(p->script, "x", &x, (int)((area.right - area.left) / 48.0));
     axis_write(p->script, "y", &y, 7);

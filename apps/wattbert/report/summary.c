@@ -78,8 +78,8 @@ static void fill_entry(entry *e, const result_row *row) {
     e->energy_low_uj = isnan(e->energy_uj) ? NAN : row->energy_per_token_low_uj;
     e->energy_high_uj = isnan(e->energy_uj) ? NAN : row->energy_per_token_high_uj;
     e->log_spread = log_spread(e);
-    e->spread_low_uj = e->energy_uj / exp(e->log_spread);
-    e->spread_high_uj = e->energy_uj * exp(e->log_spread);
+    e->spread_low_uj = e->is_modelled ? e->energy_uj / exp(e->log_spread) : e->energy_low_uj;
+    e->spread_high_uj = e->is_modelled ? e->energy_uj * exp(e->log_spread) : e->energy_high_uj;
     e->saving = e->saving_low = e->saving_high = e->kept_share = NAN;
     fill_components(e);
 }
@@ -252,13 +252,11 @@ static void name_panel(const summary *s, panel *p) {
     }
 }
 
-static summary_method method_of(const summary *s) {
+static summary_method method_of(const panel *p) {
     int method = METHOD_NONE;
-    for (int i = 0; i < s->n_panels; i++)
-        for (int j = 0; j < s->panels[i].n_entries; j++) {
-            const entry *e = &s->panels[i].entries[j];
-            if (!isnan(e->energy_uj)) method |= e->is_modelled ? METHOD_MODELLED : METHOD_MEASURED;
-        }
+    for (int i = 0; i < p->n_entries; i++)
+        if (!isnan(p->entries[i].energy_uj))
+            method |= p->entries[i].is_modelled ? METHOD_MODELLED : METHOD_MEASURED;
     return (summary_method)method;
 }
 
@@ -273,8 +271,9 @@ static wb_status build_panels(summary *s, wb_error *err) {
         name_entries(p);
         name_panel(s, p);
         judge_entries(p);
+        p->method = method_of(p);
+        s->method |= p->method;
     }
-    s->method = method_of(s);
     return WB_OK;
 }
 
@@ -325,12 +324,12 @@ void summary_close(summary *s) {
     *s = (summary){0};
 }
 
-const char *summary_method_name(const summary *s) {
+const char *summary_method_name(summary_method method) {
     static const char *const names[] = {
         [METHOD_NONE] = "not measured",
         [METHOD_MEASURED] = "measured",
         [METHOD_MODELLED] = "modelled",
         [METHOD_BOTH] = "measured and modelled",
     };
-    return names[s->method];
+    return names[method];
 }

@@ -26,12 +26,22 @@ typedef struct entry {
     // measured energy itself; of the time where energy is modelled, whose watts are the same guess
     // in every row. 0 where it is not known.
     double log_spread;
-    double spread_low_uj, spread_high_uj;    // energy_uj with that interval
+    double spread_low_uj, spread_high_uj;    // that interval around energy_uj
     double component_uj[LOOK_N_COMPONENTS];  // their sum is energy_uj; NAN where not split
     // Energy of the panel's reference over this one's, with its 95 % interval; NAN without one.
     double saving, saving_low, saving_high;
     double kept_share;  // of the reference's score
 } entry;
+
+typedef enum summary_method {
+    METHOD_NONE,
+    METHOD_MEASURED,
+    METHOD_MODELLED,
+    METHOD_BOTH
+} summary_method;
+
+// "measured", "modelled", "measured and modelled".
+const char *summary_method_name(summary_method method);
 
 // Rows of one task on one machine.
 typedef struct panel {
@@ -44,14 +54,8 @@ typedef struct panel {
     const entry *reference;      // the baseline, padded if it was run; NULL without one
     const entry *choice;  // the least energy that keeps SUMMARY_KEPT_SHARE of the score; or NULL
     const entry *padded_choice;  // the same among those that pad as the reference does
+    summary_method method;       // of its entries together
 } panel;
-
-typedef enum summary_method {
-    METHOD_NONE,
-    METHOD_MEASURED,
-    METHOD_MODELLED,
-    METHOD_BOTH
-} summary_method;
 
 typedef struct summary {
     result_table table;  // all rows of all files, in their order
@@ -59,7 +63,7 @@ typedef struct summary {
     int n_panels;
     panel *panels;
     power_trace power;
-    summary_method method;  // of all entries together
+    summary_method method;  // of all panels together
 } summary;
 
 // Rows are compared each with each; a study of ten tasks and all techniques has 250.
@@ -69,8 +73,5 @@ enum { SUMMARY_MAX_ROWS = 4000 };
 // SUMMARY_MAX_ROWS.
 wb_status summary_open(summary *out, const char *const *csv_paths, int n_paths, wb_error *err);
 void summary_close(summary *summary);
-
-// "modelled", "measured", or "measured and modelled".
-const char *summary_method_name(const summary *summary);
 
 #endif

@@ -86,7 +86,7 @@ static void timeline_draw(plot *p, int index, place_box area) {
     axis_pad(&x, 0.02, 0.02);
     axis_pad(&y, 0.0, 0.12);
     char title[96];
-    snprintf(title, sizeof title, "Power [W], %s", summary_method_name(s));
+    snprintf(title, sizeof title, "Power [W], %s", summary_method_name(s->panels[index].method));
     plot_axis_titles(p, area, "Time since the study began [s]", title, "y");
     axis_write(p->script, "x", &x, (int)((area.right - area.left) / 62.0));
     axis_write(p->script, "y", &y, 5);
