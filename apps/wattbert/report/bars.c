@@ -82,6 +82,8 @@ static void write_stack(FILE *script, int place, const entry *e) {
     plot_value(script, e->energy_uj);
     plot_value(script, e->spread_low_uj);
     plot_value(script, e->spread_high_uj);
+    // Where the text stands; gnuplot 5.4 crashes when no label of a plot has a place.
+    plot_value(script, isnan(e->spread_high_uj) ? e->energy_uj : e->spread_high_uj);
     fprintf(script, " \"%s\"\n", isnan(e->energy_uj) ? "" : number_text(text, e->energy_uj));
 }
 
@@ -96,7 +98,7 @@ static void plot_stacks(const plot *p, const char *block) {
     }
     fprintf(p->script,
             " $%s using 7:1:8:9 with xerrorbars pt -1 lw 1.3 lc rgb '%s', \\\n"
-            " $%s using 9:1:10 with labels left offset 0.8,0 textcolor rgb '%s'\n",
+            " $%s using 10:1:11 with labels left offset 0.8,0 textcolor rgb '%s'\n",
             block, look_colours[LOOK_INK].light, block, look_colours[LOOK_INK].light);
 }
 
@@ -108,7 +110,8 @@ static void legend_components(const summary *s, plot_legend *legend) {
 
 static void energy_data(FILE *script, const summary *s, int index) {
     const panel *q = panel_at(s, index);
-    fprintf(script, "\n# %s\n$rows%d << EOD\n", q->title, index);
+    plot_comment(script, q->title);
+    fprintf(script, "$rows%d << EOD\n", index);
     for (int i = 0; i < q->n_entries; i++) write_stack(script, i, &q->entries[i]);
     fprintf(script, "EOD\n");
 }
@@ -293,7 +296,8 @@ static bool has_score(const summary *s, const panel *p) {
 
 static void scores_data(FILE *script, const summary *s, int index) {
     const panel *q = panel_at(s, index);
-    fprintf(script, "\n# %s\n$rows%d << EOD\n", q->title, index);
+    plot_comment(script, q->title);
+    fprintf(script, "$rows%d << EOD\n", index);
     for (int i = 0; i < q->n_entries; i++) {
         const result_row *row = q->entries[i].row;
         char text[NUMBER_TEXT] = "";
@@ -349,7 +353,8 @@ static bool has_saving(const summary *s, const panel *p) {
 
 static void savings_data(FILE *script, const summary *s, int index) {
     const panel *q = panel_at(s, index);
-    fprintf(script, "\n# %s\n$rows%d << EOD\n", q->title, index);
+    plot_comment(script, q->title);
+    fprintf(script, "$rows%d << EOD\n", index);
     for (int i = 0; i < q->n_entries; i++) {
         const entry *e = &q->entries[i];
         char text[NUMBER_TEXT] = "";

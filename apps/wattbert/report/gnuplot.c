@@ -45,6 +45,7 @@ static void remove_empty_log(const char *dir) {
 wb_status gnuplot_run(const char *dir, const char *script, wb_error *err) {
     pid_t pid;
     const int error = start(&pid, dir, script);
+    if (error) remove_empty_log(dir);
     if (error)
         return wb_fail(err, WB_ERR_ABSENT, 0, "gnuplot: %s, install gnuplot-nox to get the figures",
                        strerror(error));

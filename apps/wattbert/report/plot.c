@@ -31,14 +31,28 @@ static const double MARGIN = 12.0, NOTE_PIXELS = 11.0;
 
 // ---- Pieces ----
 
+// gnuplot runs what stands in backquotes or on a line of its own: neither gets through.
+static void write_tame(FILE *script, char c) {
+    fputc((unsigned char)c < 0x20 || c == 0x7f || c == '`' ? ' ' : c, script);
+}
+
 void plot_quote(FILE *script, const char *text) {
     fputc('\'', script);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '\'') fputc('\'', script);
-        // gnuplot runs what stands in backquotes, though not inside single quotes: be safe.
-        fputc(*c < 0x20 || *c == 0x7f || *c == '`' ? ' ' : *c, script);
+    for (; *text; text++) {
+        // gnuplot 5.4 misreads a doubled quote at the beginning of a string.
+        if (*text == '\'')
+            fputs("\u2019", script);
+        else
+            write_tame(script, *text);
     }
     fputc('\'', script);
+}
+
+void plot_comment(FILE *script, const char *text) {
+    fputs("\n# ", script);
+    for (; *text; text++) write_tame(script, *text);
+    // A backslash at the end would join the next line to the comment.
+    fputs(" .\n", script);
 }
 
 void plot_value(FILE *script, double value) {

@@ -62,6 +62,8 @@ wb_status plot_figure(const figure *f, const summary *s, const char *dir, bool *
 
 // The text in gnuplot's single quotes, safe whatever it holds.
 void plot_quote(FILE *script, const char *text);
+// An empty line and "# text", on one line whatever the text holds: gnuplot would run the next.
+void plot_comment(FILE *script, const char *text);
 // A number of a data block; NaN where there is none.
 void plot_value(FILE *script, double value);
 // A text at a place in pixels from the left and top; align is "left", "center" or "right".

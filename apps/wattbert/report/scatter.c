@@ -43,7 +43,8 @@ typedef spot spot_of(const entry *e);
 
 static void write_spots(FILE *script, const summary *s, int index, spot_of *find) {
     const panel *q = panel_at(s, index);
-    fprintf(script, "\n# %s\n$points%d << EOD\n", q->title, index);
+    plot_comment(script, q->title);
+    fprintf(script, "$points%d << EOD\n", index);
     for (int i = 0; i < q->n_entries; i++) {
         const spot at = find(&q->entries[i]);
         fprintf(script, "%d", i);

@@ -267,7 +267,9 @@ static wb_status build_panels(summary *s, wb_error *err) {
     qsort(s->panels, (size_t)s->n_panels, sizeof *s->panels, compare_panels);
     for (int i = 0; i < s->n_panels; i++) {
         panel *p = &s->panels[i];
-        qsort(p->entries, (size_t)p->n_entries, sizeof *p->entries, compare_entries);
+        // A panel of skipped rows has no entries at all, and qsort wants an array.
+        if (p->n_entries > 1)
+            qsort(p->entries, (size_t)p->n_entries, sizeof *p->entries, compare_entries);
         name_entries(p);
         name_panel(s, p);
         judge_entries(p);

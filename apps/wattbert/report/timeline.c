@@ -38,7 +38,8 @@ static void timeline_data(FILE *script, const summary *s, int index) {
     int n = 0;
     for (const power_sample *at = NULL; (at = next_of(s, p, at));) n++;
     const int n_averaged = 1 + n / MAX_POINTS;
-    fprintf(script, "\n# %s\n$power%d << EOD\n", p->title, index);
+    plot_comment(script, p->title);
+    fprintf(script, "$power%d << EOD\n", index);
     double t_s = 0.0, watts = 0.0;
     int n_summed = 0;
     for (const power_sample *at = next_of(s, p, NULL), *next; at; at = next) {
