@@ -57,8 +57,11 @@ static int check_flipped(broken_test *t, int n, uint64_t seed) {
 int main(int argc, char **argv) {
     const int n_random = argc > 1 ? atoi(argv[1]) : 1000;
     const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-    broken_test t = {
-        .open = open_checkpoint, .dir = "/tmp/wattbert-broken-XXXXXX", .is_verbose = argc > 3};
+    // pickle.h promises 48; measured 27.5.
+    broken_test t = {.most_ratio = 48,
+                     .open = open_checkpoint,
+                     .dir = "/tmp/wattbert-broken-XXXXXX",
+                     .is_verbose = argc > 3};
     if (!mkdtemp(t.dir)) {
         perror("mkdtemp");
         return 1;

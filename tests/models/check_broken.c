@@ -82,7 +82,7 @@ void reset_peak(void) {
 // ---- One folder ---------------------------------------------------------------------
 
 // Heap that any open may take for itself: the checkpoint's fixed parts, a few kilobytes of path.
-enum { FIXED_BYTES = 64 << 10, MOST_BYTES_PER_BYTE = 48 };
+enum { FIXED_BYTES = 64 << 10 };
 
 static int count_open_files(void) {
     int n = 0;
@@ -125,7 +125,7 @@ void check_broken(void *context, const folder *f, const mutation *m, int variant
     if (fault) report(t, m, variant, fault, &err);
     if (heap_bytes() != before) report(t, m, variant, "memory leaked", &err);
     if (count_open_files() != n_files) report(t, m, variant, "a file left open", &err);
-    if (peak > FIXED_BYTES + MOST_BYTES_PER_BYTE * size) {
+    if (peak > FIXED_BYTES + (size_t)t->most_ratio * size) {
         printf("%zu bytes for a folder of %zu\n", peak, size);
         report(t, m, variant, "too much memory", &err);
     }

@@ -77,6 +77,7 @@ typedef struct broken_test {
     open_folder *open;
     char dir[64];
     int n_folders, n_failed;
+    int most_ratio;      // heap bytes that a byte of the folder may cost
     bool is_verbose;     // prints every message: are they clear?
     double worst_ratio;  // peak heap bytes over folder bytes
 } broken_test;

@@ -142,6 +142,35 @@ const mutation *const checkpoint_mutations[] = {
 
 // ---- What the checkpoint does not look at -------------------------------------------
 
+static void edit_tokenizer(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    bytes *file = folder_add(f, "tokenizer.json");
+    put_tokenizer(file);
+    replace_text(file, 0, m->find, m->put);
+}
+
+static void cut_tokenizer(folder *f, const mutation *m, int variant) {
+    bytes *file = folder_add(f, "tokenizer.json");
+    put_tokenizer(file);
+    file->n = file->n * (size_t)(2 * variant + 1) / (size_t)(2 * m->count);
+}
+
+// A sound tokenizer but for its kind, with number times put in a key that says nothing: JSON trees
+// cost a hundred bytes a byte.
+static void grow_tokenizer(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    bytes *file = folder_add(f, "tokenizer.json"), many = {0};
+    put_tokenizer(file);
+    replace_text(file, 0, "BertPreTokenizer", "ByteLevel");
+    put_text(&many, "\"x\":[");
+    for (long long i = 0; i < m->number; i++) put_text(&many, m->put);
+    put_text(&many, "0],");
+    replace_bytes(file, 1, 0, many.data, many.n);
+    clear_bytes(&many);
+}
+
+#define TOKENIZER(name, find, put) \
+    { name, SAFETENSORS, edit_tokenizer, NULL, find, put, NULL, 0, 0 }
 #define VOCAB(name, put) \
     { name, SAFETENSORS, set_text, "vocab.txt", NULL, put, NULL, 0, 0 }
 #define JSON(name, put) \
@@ -168,26 +197,40 @@ const mutation vocab_mutations[] = {
     JSON("tokenizer empty", ""),
     JSON("tokenizer a list", "[]"),
     JSON("tokenizer says nothing", "{}"),
-    JSON("tokenizer without model", "{\"version\": \"1.0\", \"added_tokens\": []}"),
-    JSON("tokenizer of another kind",
-         "{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}"),
-    JSON("tokenizer without vocabulary", "{\"model\": {\"type\": \"WordPiece\"}}"),
-    JSON("vocabulary a list", "{\"model\": {\"type\": \"WordPiece\", \"vocab\": []}}"),
-    JSON("ids of text",
-         "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": "
-         "\"1\", \"[CLS]\": \"2\", \"[SEP]\": \"3\"}}}"),
-    JSON("ids negative",
-         "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": "
-         "-1, "
-         "\"[CLS]\": 2, \"[SEP]\": 3}}}"),
-    JSON("ids of 2^40",
-         "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": {\"[UNK]\": "
-         "1099511627776, \"[CLS]\": 2, \"[SEP]\": 3}}}"),
+    TOKENIZER("tokenizer of another kind", "\"type\":\"WordPiece\",\"unk",
+              "\"type\":\"BPE\",\"unk"),
+    TOKENIZER("tokenizer without model", "\"model\"", "\"modal\""),
+    TOKENIZER("another way to split", "BertPreTokenizer", "ByteLevel"),
+    TOKENIZER("another normalizer", "BertNormalizer", "Precompiled"),
+    TOKENIZER("vocabulary a list", "\"vocab\":{", "\"vocab\":[],\"x\":{"),
+    TOKENIZER("vocabulary of nothing", "\"vocab\":{", "\"vocab\":{},\"x\":{"),
+    TOKENIZER("vocabulary missing", "\"vocab\"", "\"vocal\""),
+    TOKENIZER("id of a text", "\"a\":5", "\"a\":\"5\""),
+    TOKENIZER("id of a fraction", "\"a\":5", "\"a\":5.5"),
+    TOKENIZER("id negative", "\"a\":5", "\"a\":-5"),
+    TOKENIZER("id of 2^40", "\"a\":5", "\"a\":1099511627776"),
+    TOKENIZER("id of 2^31 - 1", "\"a\":5", "\"a\":2147483647"),
+    TOKENIZER("id beyond the embeddings", "\"s\":23", "\"s\":24"),
+    TOKENIZER("no [UNK]", "\"[UNK]\":1,", ""),
+    TOKENIZER("added token beyond the embeddings", "{\"id\":0,\"content\":\"[PAD]\"",
+              "{\"id\":99,\"content\":\"[X]\""),
+    TOKENIZER("added token without text", "\"content\":\"[PAD]\",", ""),
+    TOKENIZER("added token of a number", "\"content\":\"[PAD]\"", "\"content\":7"),
+    TOKENIZER("added tokens a text", "\"added_tokens\":[", "\"added_tokens\":\"x\",\"x\":["),
+    TOKENIZER("lower case a number", "\"lowercase\":true", "\"lowercase\":1"),
+    TOKENIZER("invalid UTF-8 in a piece", "\"b\":6", "\"\xff\":6"),
+    TOKENIZER("longest word of 0", "\"max_input_chars_per_word\":100",
+              "\"max_input_chars_per_word\":-1"),
+    {"tokenizer cut", SAFETENSORS, cut_tokenizer, NULL, NULL, NULL, NULL, 0, 12},
     REPEAT("endless tokenizer", "tokenizer.json", "[", 1 << 20),
     REPEAT("endless tokenizer of objects", "tokenizer.json", "{\"model\":", 1 << 17),
     SETTINGS("settings a list", "[]"),
     SETTINGS("settings cut", "{\"do_lower_case\": tr"),
     SETTINGS("lower case a text", "{\"do_lower_case\": \"yes\"}"),
+    REPEAT("tokenizer of empty lists", "tokenizer.json", "[],", 1 << 18),
+    {"a tree in the tokenizer", SAFETENSORS, grow_tokenizer, NULL, NULL, "[],", NULL, 1 << 18, 0},
+    {"objects in the tokenizer", SAFETENSORS, grow_tokenizer, NULL, NULL, "{},", NULL, 1 << 18, 0},
+    {"numbers in the tokenizer", SAFETENSORS, grow_tokenizer, NULL, NULL, "1,", NULL, 1 << 18, 0},
     REPEAT("endless settings", "tokenizer_config.json", "{\"a\":", 1 << 18),
     {0},
 };

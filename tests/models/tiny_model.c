@@ -137,6 +137,31 @@ void put_vocab(bytes *file) {
     for (int word = 5; word < TINY_VOCAB; word++) put_format(file, "%c\n", 'a' + word - 5);
 }
 
+void put_tokenizer(bytes *file) {
+    static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    enum { N_SPECIAL = 5 };
+    put_text(file, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
+    for (int id = 0; id < N_SPECIAL; id++)
+        put_format(file,
+                   "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,"
+                   "\"rstrip\":false,\"normalized\":false,\"special\":true}",
+                   id ? "," : "", id, special[id]);
+    put_text(file,
+             "],\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"
+             "\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},"
+             "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"post_processor\":null,"
+             "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},"
+             "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
+             "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{");
+    for (int id = 0; id < TINY_VOCAB; id++) {
+        if (id < N_SPECIAL)
+            put_format(file, "%s\"%s\":%d", id ? "," : "", special[id], id);
+        else
+            put_format(file, ",\"%c\":%d", 'a' + id - N_SPECIAL, id);
+    }
+    put_text(file, "}}}");
+}
+
 void put_safetensors(bytes *file, const tiny_model *model, int first, int n) {
     static const char *const names[] = {"F32", "F16", "BF16", "I64", "F64"};
     bytes header = {0};

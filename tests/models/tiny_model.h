@@ -54,6 +54,7 @@ void put_values(bytes *b, const tiny_tensor *tensor);
 
 void put_config(bytes *file);
 void put_vocab(bytes *file);
+void put_tokenizer(bytes *file);  // tokenizer.json with the same vocabulary
 // Tensors [first, first + n) of the model.
 void put_safetensors(bytes *file, const tiny_model *model, int first, int n);
 void put_torch(bytes *file, const tiny_model *model, int first, int n);
