@@ -41,7 +41,7 @@ static void write_names(const plot *p, const panel *q) {
         char label[256];
         write_label(label, sizeof label, q->entries[i].label, q->method, &q->entries[i]);
         if (i) fprintf(p->script, ", ");
-        plot_quote(p->script, label);
+        plot_quote_tic(p->script, label);
         fprintf(p->script, " %d", i);
     }
     fprintf(p->script, ")\n");
@@ -228,7 +228,7 @@ static void components_draw(plot *p, int index, place_box area) {
         if (place) fprintf(p->script, ", ");
         char label[4 * RESULT_TEXT + 8];
         write_label(label, sizeof label, s->panels[i].title, s->method, s->panels[i].reference);
-        plot_quote(p->script, label);
+        plot_quote_tic(p->script, label);
         fprintf(p->script, " %d", place++);
     }
     fprintf(p->script, ")\n");

@@ -1,42 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
+// The page is written as a stream: nothing is kept, so a report of any size takes no memory.
 #include "report/html.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <string.h>
 
-// Bytes of the well-formed UTF-8 sequence here, 0 if there is none (Unicode 15, table 3-7).
-static int sequence_bytes(const unsigned char *c) {
-    if (c[0] < 0x80) return c[0] >= 0x20 && c[0] != 0x7f;
-    if (c[0] < 0xc2 || c[0] > 0xf4) return 0;
-    const int n_bytes = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-    const unsigned char low = c[0] == 0xe0 ? 0xa0 : c[0] == 0xf0 ? 0x90 : 0x80;
-    const unsigned char high = c[0] == 0xed ? 0x9f : c[0] == 0xf4 ? 0x8f : 0xbf;
-    if (c[1] < low || c[1] > high) return 0;
-    for (int i = 2; i < n_bytes; i++)
-        if ((c[i] & 0xc0) != 0x80) return 0;
-    return n_bytes;
-}
+#include "report/text.h"
 
 void html_text(FILE *page, const char *text) {
-    for (const unsigned char *c = (const unsigned char *)text; *c;) {
-        const int n_bytes = sequence_bytes(c);
-        if (*c == '&') {
-            fputs("&amp;", page);
-        } else if (*c == '<') {
-            fputs("&lt;", page);
-        } else if (*c == '>') {
-            fputs("&gt;", page);
-        } else if (*c == '"') {
-            fputs("&quot;", page);
-        } else if (*c == '\n' || *c == '\t') {
-            fputc(' ', page);
-        } else if (n_bytes == 0) {
-            fputs("\ufffd", page);
-        } else {
-            fwrite(c, 1, (size_t)n_bytes, page);
+    while (*text) {
+        const int n_bytes = text_character_bytes(text);
+        switch (*text) {
+            case '&': fputs("&amp;", page); break;
+            case '<': fputs("&lt;", page); break;
+            case '>': fputs("&gt;", page); break;
+            case '"': fputs("&quot;", page); break;
+            case '\n':
+            case '\t': fputc(' ', page); break;
+            default:
+                if (n_bytes)
+                    fwrite(text, 1, (size_t)n_bytes, page);
+                else
+                    fputs("\ufffd", page);
         }
-        c += n_bytes ? n_bytes : 1;
+        text += n_bytes ? n_bytes : 1;
     }
 }
 

@@ -36,9 +36,10 @@ static void write_tame(FILE *script, char c) {
     fputc((unsigned char)c < 0x20 || c == 0x7f || c == '`' ? ' ' : c, script);
 }
 
-void plot_quote(FILE *script, const char *text) {
+static void write_quoted(FILE *script, const char *text, bool is_format) {
     fputc('\'', script);
     for (; *text; text++) {
+        if (*text == '%' && is_format) fputc('%', script);
         // gnuplot 5.4 misreads a doubled quote at the beginning of a string.
         if (*text == '\'')
             fputs("\u2019", script);
@@ -48,11 +49,19 @@ void plot_quote(FILE *script, const char *text) {
     fputc('\'', script);
 }
 
+void plot_quote(FILE *script, const char *text) {
+    write_quoted(script, text, false);
+}
+
+void plot_quote_tic(FILE *script, const char *text) {
+    write_quoted(script, text, true);
+}
+
 void plot_comment(FILE *script, const char *text) {
     fputs("\n# ", script);
-    for (; *text; text++) write_tame(script, *text);
     // A backslash at the end would join the next line to the comment.
-    fputs(" .\n", script);
+    for (; *text; text++) write_tame(script, *text == '\\' ? '/' : *text);
+    fputc('\n', script);
 }
 
 void plot_value(FILE *script, double value) {

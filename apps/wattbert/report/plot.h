@@ -62,6 +62,8 @@ wb_status plot_figure(const figure *f, const summary *s, const char *dir, bool *
 
 // The text in gnuplot's single quotes, safe whatever it holds.
 void plot_quote(FILE *script, const char *text);
+// The same for the text of a tic, which gnuplot takes for a format.
+void plot_quote_tic(FILE *script, const char *text);
 // An empty line and "# text", on one line whatever the text holds: gnuplot would run the next.
 void plot_comment(FILE *script, const char *text);
 // A number of a data block; NaN where there is none.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "report/text.h"
 
 static bool is_same_text(const char *a, const char *b) {
     return !strcmp(a, b);
@@ -260,7 +261,16 @@ static summary_method method_of(const panel *p) {
     return (summary_method)method;
 }
 
+// Every text ends up in figures and in the page.
+static void tame_texts(result_table *table) {
+    for (int i = 0; i < table->n_rows; i++)
+        for (int j = 0; result_column_at(j); j++)
+            if (result_column_at(j)->capacity)
+                text_tame((char *)&table->rows[i] + result_column_at(j)->offset);
+}
+
 static wb_status build_panels(summary *s, wb_error *err) {
+    tame_texts(&s->table);
     s->panels = wb_alloc_array((size_t)s->table.n_rows, sizeof *s->panels);
     if (!s->panels || !place_rows(s, false) || !place_rows(s, true))
         return wb_fail(err, WB_ERR_MEMORY, 0, "no memory to compare %d rows", s->table.n_rows);

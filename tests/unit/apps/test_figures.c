@@ -18,6 +18,7 @@
 #include "report/place.h"
 #include "report/plot.h"
 #include "report/svg.h"
+#include "report/text.h"
 
 static void test_numbers(void **state) {
     (void)state;
@@ -142,6 +143,16 @@ static void test_html_is_escaped(void **state) {
 static void test_script_is_quoted(void **state) {
     (void)state;
     check_written(plot_quote, "it's `touch x`\n$(y)", "'it\u2019s  touch x  $(y)'");
+    check_written(plot_quote, "100 %", "'100 %'");
+    check_written(plot_quote_tic, "100 %s", "'100 %%s'");
+    check_written(plot_comment, "a\nb\\", "\n# a b/\n");
+}
+
+static void test_texts_are_tamed(void **state) {
+    (void)state;
+    char text[] = "\x01\xc3\xa9\xff\xed\xa0\x80\xf0\x9f\x94\x8b\xe2\x82";
+    text_tame(text);
+    assert_string_equal(text, " \xc3\xa9????\xf0\x9f\x94\x8b??");
 }
 
 // What gnuplot 5.4 writes, shortened.
@@ -255,6 +266,7 @@ int main(void) {
         cmocka_unit_test(test_names_keep_apart),
         cmocka_unit_test(test_html_is_escaped),
         cmocka_unit_test(test_script_is_quoted),
+        cmocka_unit_test(test_texts_are_tamed),
         cmocka_unit_test(test_svg_joins_the_page),
         cmocka_unit_test(test_colours_can_be_read),
         cmocka_unit_test(test_marks_are_distinct),
