@@ -71,6 +71,27 @@ static void deflate_entry(folder *f, const mutation *m, int variant) {
     set_u32(file, at + 24, (uint32_t)m->number);
 }
 
+// Both sizes in the directory become number: the entry's contents grow into what follows.
+static void grow_entry(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    bytes *file = folder_weights(f);
+    const size_t at = find_record(file, DIRECTORY, m->find);
+    set_u32(file, at + 20, (uint32_t)m->number);
+    set_u32(file, at + 24, (uint32_t)m->number);
+}
+
+// The local header's sizes move to a zip64 field that is number bytes long and says so.
+static void break_extra(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    bytes *file = folder_weights(f);
+    const size_t local = find_record(file, LOCAL, m->find);
+    const size_t extra = local + 30 + get_u16(file, local + 26);
+    set_u32(file, local + 18, 0xffffffff);
+    set_u32(file, local + 22, 0xffffffff);
+    set_u16(file, extra, 1);
+    set_u16(file, extra + 2, (uint16_t)m->number);
+}
+
 // The bomb of overlapping files: every entry is the whole rest of the archive.
 static void swell_entry(folder *f, const mutation *m, int variant) {
     (void)variant;
@@ -183,8 +204,17 @@ const mutation zip_mutations[] = {
     FIELD("local size in a zip64 field that is not there", STORAGE, "L18:4", 0xffffffff,
           "zip64 field"),
     FIELD("local name longer", STORAGE, "L26:2", 40, "another name"),
-    FIELD("local name beyond the file", STORAGE, "L26:2", 0xffff, NULL),
-    FIELD("local extra beyond the file", STORAGE, "L28:2", 0xffff, NULL),
+    FIELD("local name beyond the file", STORAGE, "L26:2", 0xffff, "outside the file"),
+    FIELD("local extra beyond the file", STORAGE, "L28:2", 0xffff, "outside the file"),
+    {"the last entry into the directory", TORCH, grow_entry, NULL,
+     "pytorch_model/.data/serialization_id", NULL, "outside the file", 100, 0},
+    {"an entry of 2 GB", TORCH, grow_entry, NULL, STORAGE, NULL, "outside the file", 0x7fffffff, 0},
+    {"zip64 field empty", TORCH, break_extra, NULL, STORAGE, NULL, "zip64 field is missing", 0, 0},
+    {"zip64 field of half a size", TORCH, break_extra, NULL, STORAGE, NULL,
+     "zip64 field is missing", 12, 0},
+    {"zip64 field beyond the header", TORCH, break_extra, NULL, STORAGE, NULL,
+     "zip64 field is missing", 0xffff, 0},
+    {"zip64 field lies", TORCH, break_extra, NULL, STORAGE, NULL, "another size", 16, 0},
     {"one entry twice", TORCH, overlap_entries, NULL, STORAGE, "pytorch_model/data/2", "overlap", 0,
      0},
     {"an entry over all others", TORCH, swell_entry, NULL, PICKLE, NULL, "overlap", 0, 0},
@@ -196,6 +226,8 @@ const mutation zip_mutations[] = {
     RENAME("pickle without folder", PICKLE, "pytorch_model_data.pkl", "without data.pkl"),
     RENAME("two pickles", "pytorch_model/.format_version", "pytorch_model_format/data.pkl",
            "two data.pkl"),
+    RENAME("two storages of one name", "pytorch_model/data/10", "pytorch_model/data/11",
+           "have one name"),
     RENAME("storage missing", STORAGE, "pytorch_model/dat0/1", "storage that is not there"),
     {0},
 };
