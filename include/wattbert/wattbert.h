@@ -102,7 +102,8 @@ WB_API const int32_t *wb_inputs_ids(const wb_inputs *inputs, int text, int *n_id
 
 // ---- Techniques and plans -------------------------------------------------
 
-// A technique is a named plan; its "+packed" form is the same without padding.
+// A technique is a named plan; its "+packed" form is the same without what no logit depends on:
+// padding, and in the last layer all rows but each text's first.
 typedef struct wb_technique {
     const char *name;        // "autocast-bf16"
     const char *study_name;  // what the study called it, "MP BFloat16"; "" where it had none

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of techniques: the study's seven in its order, then the single changes it
-// confounded, then the same without padding. Every row is written out, so that one can
-// grep for a name and see all that it means.
+// confounded, then the same packed: without padding, and in the last layer without the rows
+// that the head does not read (13 % of the products at 25 tokens a text). Every row is
+// written out, so that one can grep for a name and see all that it means.
 #include <string.h>
 
 #include "plan/plan.h"
