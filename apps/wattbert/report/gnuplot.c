@@ -51,13 +51,11 @@ wb_status gnuplot_run(const char *dir, const char *script, wb_error *err) {
                        strerror(error));
     int state = 0;
     while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 0) {
-        remove_empty_log(dir);
-        return WB_OK;
-    }
+    remove_empty_log(dir);
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 0) return WB_OK;
     if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
         return wb_fail(err, WB_ERR_ABSENT, 0,
                        "gnuplot: not found, install gnuplot-nox to get the figures");
-    return wb_fail(err, WB_ERR_REFUSED, 0, "gnuplot failed on %s/%s, see gnuplot.log beside it",
+    return wb_fail(err, WB_ERR_REFUSED, 0, "gnuplot failed on %s/%s, run gnuplot on it to see why",
                    dir, script);
 }

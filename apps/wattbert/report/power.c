@@ -45,6 +45,11 @@ static wb_status reserve_sample(power_trace *trace, const csv_reader *r, wb_erro
     return WB_OK;
 }
 
+// A study that is still running, or was killed, ends in half a line: it is left out.
+static bool is_half_line(const csv_reader *r) {
+    return r->at == r->file.n_bytes && r->file.data[r->at - 1] != '\n';
+}
+
 static wb_status read_samples(csv_reader *r, power_trace *trace, int file, wb_error *err) {
     wb_status status = WB_OK;
     while (!status && csv_next_row(r)) {
@@ -56,7 +61,7 @@ static wb_status read_samples(csv_reader *r, power_trace *trace, int file, wb_er
             if (!status) status = read_cell(r, column, &sample, err);
             n_cells++;
         } while (!status && !r->is_last);
-        // A study that is still running, or was killed, ends in half a line: it is left out.
+        if (is_half_line(r)) return status == WB_ERR_FORMAT ? WB_OK : status;
         const bool is_whole = n_cells == r->n_places && !isnan(sample.t_s) && !isnan(sample.watts);
         if (status || !is_whole) continue;
         status = reserve_sample(trace, r, err);

@@ -70,9 +70,9 @@ static int close_fixture(void **state) {
             snprintf(format, sizeof format, "/a/b/figures/%s", forms[j]);
             remove_file(f, format, figure_at(i)->name);
         }
-    static const char *const rest[] = {"/a/b/figures", "/a/b/report.html", "/a/b",
-                                       "/a",           "/x.csv",           ""};
-    for (int i = 0; i < 6; i++) remove_file(f, "%s", rest[i]);
+    static const char *const rest[] = {"/a/b/figures", "/a/b/report.html", "/a/b",     "/a",
+                                       "/x.csv",       "/power.csv",       "/gnuplot", ""};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) remove_file(f, "%s", rest[i]);
     assert_int_not_equal(access(f->dir, F_OK), 0);  // nothing else was written
     free(f->page);
     free(f);
@@ -159,6 +159,10 @@ static void test_with_gnuplot(void **state) {
             assert_true(info.st_size > 1000);
         }
     }
+    // The form for phones is inside the page and nowhere else.
+    char narrow[160];
+    snprintf(narrow, sizeof narrow, "%s/figures/energy-narrow.svg", f->out);
+    assert_int_not_equal(access(narrow, F_OK), 0);
     write_report(f, sample);  // over an older report
     assert_int_equal(count(f->page, "<figure>"), 7);
 }
@@ -177,20 +181,24 @@ static void check_badges(const char *page) {
     free(part);
 }
 
+static void compare_with_golden(const char *got, const char *path) {
+    if (getenv("WATTBERT_REWRITE")) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fputs(got, file);
+        fclose(file);
+    }
+    char *want = read_all(path);
+    assert_string_equal(got, want);
+    free(want);
+}
+
 static void compare_with_expected(const char *page) {
     const char *begin = strstr(page, "<header>"),
                *end = strstr(page, "<section aria-labelledby=\"figures\"");
     assert_true(begin && end);
     char *got = strndup(begin, (size_t)(end - begin));
-    if (getenv("WATTBERT_REWRITE")) {
-        FILE *file = fopen(SAMPLE_DIR "/tables.html", "w");
-        assert_non_null(file);
-        fputs(got, file);
-        fclose(file);
-    }
-    char *want = read_all(SAMPLE_DIR "/tables.html");
-    assert_string_equal(got, want);
-    free(want);
+    compare_with_golden(got, SAMPLE_DIR "/tables.html");
     free(got);
 }
 
@@ -232,6 +240,76 @@ static void write_hostile(const char *csv_path, const char *text) {
     fclose(csv);
 }
 
+// A gnuplot that fails is told of, and the tables are there all the same.
+static void test_failing_gnuplot(void **state) {
+    fixture *f = *state;
+    char path[128], *before = strdup(getenv("PATH"));
+    snprintf(path, sizeof path, "%s/gnuplot", f->dir);
+    FILE *program = fopen(path, "w");
+    fputs("#!/bin/sh\nexit 3\n", program);
+    fclose(program);
+    chmod(path, 0755);
+    setenv("PATH", f->dir, 1);
+    write_report(f, sample);
+    setenv("PATH", before, 1);
+    free(before);
+    check_balanced(f->page);
+    assert_non_null(strstr(f->page, "gnuplot failed on"));
+    assert_int_equal(count(f->page, "<figure>"), 0);
+}
+
+// The data blocks of all figures, worked out from the made-up sample.
+static void test_data_of_figures(void **state) {
+    (void)state;
+    summary s;
+    wb_error err;
+    char *text = NULL;
+    size_t n_bytes = 0;
+    FILE *file = open_memstream(&text, &n_bytes);
+    assert_int_equal(summary_open(&s, sample, 1, &err), WB_OK);
+    for (int i = 0; figure_at(i); i++) {
+        const figure *f = figure_at(i);
+        fprintf(file, "%s\n", f->name);
+        for (int j = 0; j < (f->is_single ? 1 : s.n_panels); j++)
+            if (f->is_shown(&s, &s.panels[j])) f->data(file, &s, j);
+    }
+    fclose(file);
+    summary_close(&s);
+    compare_with_golden(text, SAMPLE_DIR "/figures.txt");
+    free(text);
+}
+
+// A study that was killed leaves half a line in power.csv; any other broken line is refused.
+static void test_power_files(void **state) {
+    fixture *f = *state;
+    const struct {
+        const char *text;
+        int n_samples;  // -1: refused
+    } cases[] = {
+        {"technique,task,t_s,watts\nx,sst2,1,2\nx,sst2,2,3\n", 2},
+        {"watts,later,t_s,task,technique\n1,2,3,sst2,x", 0},  // no line end: it may be cut off
+        {"technique,task,t_s,watts\nx,sst2,1,2\nx,sst2,2.5e", 1},
+        {"technique,task,t_s,watts\nx,sst2,1,2\nx,\"ss", 1},
+        {"technique,task,t_s,watts\nx,sst2,,2\nx,sst2,2\n", 0},
+        {"technique,task,t_s,watts\nx,sst2,1,two\nx,sst2,2,3\n", -1},
+    };
+    char csv[96], path[96];
+    snprintf(csv, sizeof csv, "%s/x.csv", f->dir);
+    snprintf(path, sizeof path, "%s/power.csv", f->dir);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        power_trace trace = {0};
+        wb_error err;
+        FILE *file = fopen(path, "w");
+        fputs(cases[i].text, file);
+        fclose(file);
+        const wb_status status = power_read(&trace, csv, 7, &err);
+        assert_int_equal(status, cases[i].n_samples < 0 ? WB_ERR_FORMAT : WB_OK);
+        if (!status) assert_int_equal(trace.n_samples, cases[i].n_samples);
+        if (trace.n_samples) assert_int_equal(trace.samples[0].file, 7);
+        power_free(&trace);
+    }
+}
+
 static void test_hostile_texts(void **state) {
     fixture *f = *state;
     char path[128], trap[128], texts[5][256];
@@ -267,6 +345,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_with_gnuplot, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_without_gnuplot, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(test_failing_gnuplot, open_fixture, close_fixture),
+        cmocka_unit_test(test_data_of_figures),
+        cmocka_unit_test_setup_teardown(test_power_files, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_hostile_texts, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_failures, open_fixture, close_fixture),
     };
