@@ -97,8 +97,8 @@ static wb_status classify_chunk(void *context, wb_error *err) {
 
 static wb_status measure_chunk(classifier *c, wb_error *err) {
     if (!c->meter) return classify_chunk(c, err);
-    // Exactly one pass: a service measures what it does, and does not repeat it to measure it.
-    const wb_window_options options = {.max_passes = 1};
+    // One pass, repeated only where the counter steps more slowly than the chunk takes.
+    const wb_window_options options = {.min_ticks = 2};
     return wb_window_measure(c->meter, &options, classify_chunk, c, &c->window, err);
 }
 

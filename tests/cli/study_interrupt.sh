@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Ctrl-C: what was measured is in a valid results.csv, and --resume finishes it.
-head -n 41 "$SOURCE/demo/reviews.tsv" >reviews.tsv
-options="--file reviews.tsv --examples 16 --min-seconds 0.02 --component-seconds 0.02
+head -n 21 "$SOURCE/demo/reviews.tsv" >reviews.tsv
+options="--file reviews.tsv --examples 8 --min-seconds 0.02 --component-seconds 0.02
     --idle-seconds 0.02 --energy-source modelled --technique baseline+packed,i8-dynamic+packed --out out"
 # shellcheck disable=SC2086  # the options are words
 "$WATTBERT" study sst2="$MODEL" $options --windows 1000 2>message &
