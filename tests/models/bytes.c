@@ -95,14 +95,17 @@ uint64_t get_u64(const bytes *b, size_t at) {
     return get(b, at, 8);
 }
 
-size_t find_text(const bytes *b, size_t first, const char *text) {
-    const uint8_t *found =
-        first <= b->n ? memmem(b->data + first, b->n - first, text, strlen(text)) : NULL;
+size_t find_bytes(const bytes *b, size_t first, const void *data, size_t n) {
+    const uint8_t *found = first <= b->n ? memmem(b->data + first, b->n - first, data, n) : NULL;
     if (!found) {
-        fprintf(stderr, "the test's own file has no \"%s\"\n", text);
+        fprintf(stderr, "the test's own file has no \"%.*s\"\n", (int)n, (const char *)data);
         abort();
     }
     return (size_t)(found - b->data);
+}
+
+size_t find_text(const bytes *b, size_t first, const char *text) {
+    return find_bytes(b, first, text, strlen(text));
 }
 
 void replace_bytes(bytes *b, size_t at, size_t n_old, const void *text, size_t n_new) {

@@ -30,6 +30,7 @@ uint64_t get_u64(const bytes *b, size_t at);
 
 // The first place of text from byte first on; the program ends if there is none.
 size_t find_text(const bytes *b, size_t first, const char *text);
+size_t find_bytes(const bytes *b, size_t first, const void *data, size_t n);
 // Bytes [at, at + n_old) become text.
 void replace_bytes(bytes *b, size_t at, size_t n_old, const void *text, size_t n_new);
 void replace_text(bytes *b, size_t first, const char *old_text, const char *new_text);

@@ -63,9 +63,8 @@ static void edit_pickle(folder *f, const mutation *m, int variant) {
     sound_pickle(&pickle);
     put_escaped(&old_text, m->find);
     put_escaped(&new_text, m->put);
-    put_u8(&old_text, 0);
-    const size_t at = find_text(&pickle, 0, (const char *)old_text.data);
-    replace_bytes(&pickle, at, old_text.n - 1, new_text.data, new_text.n);
+    const size_t at = find_bytes(&pickle, 0, old_text.data, old_text.n);
+    replace_bytes(&pickle, at, old_text.n, new_text.data, new_text.n);
     set_pickle(f, &pickle);
     clear_bytes(&pickle);
     clear_bytes(&old_text);
@@ -170,6 +169,12 @@ const mutation pickle_mutations[] = {
           "persistent id is no storage"),
     EDIT("a storage of 2^63", "K\\xc0tq\\x08Q",
          "\\x8a\\x08\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x7ftq\\x08Q", "storage of another size"),
+    EDIT("a storage of a long name", "X\\x01\\x00\\x00\\x000q",
+         "X\\x50\\x00\\x00\\x0000000000001111111111222222222233333333334444444444555555555566666666"
+         "667777777777q",
+         "storage of no legal name"),
+    EDIT("a storage of another folder", "X\\x01\\x00\\x00\\x000q",
+         "X\\x0b\\x00\\x00\\x00../version/q", "storage that is not there"),
     EDIT("a sabotage for a storage", "storage", "sabotag", "persistent id is no storage"),
     // Something else than a state dict.
     WHOLE("nothing", "\\x80\\x02N.", "no state dict"),

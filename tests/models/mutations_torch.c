@@ -267,14 +267,17 @@ static void describe(folder *f, const mutation *m, int variant) {
     tiny_close(&sound);
 }
 
-// An archive of torch.save in all but the entries that put lists, separated by spaces.
+// An archive of torch.save in all but its storages, with one other entry, find, that holds put; its
+// folder has number letters.
 static void other_archive(folder *f, const mutation *m, int variant) {
     (void)variant;
     tiny_model model;
     bytes pickle = {0};
+    char name[1000] = "archive";
+    memset(name, 'a', (size_t)m->number);
     tiny_open(&model, WB_DTYPE_F32);
     put_pickle(&pickle, &model, 0, model.n);
-    archive_writer a = {.file = folder_add(f, "pytorch_model.bin"), .folder = "archive"};
+    archive_writer a = {.file = folder_add(f, "pytorch_model.bin"), .folder = name};
     put_entry(&a, "data.pkl", pickle.data, pickle.n);
     put_entry(&a, m->find, m->put, strlen(m->put));
     put_directory(&a);
@@ -306,6 +309,10 @@ const mutation storage_mutations[] = {
     {"big-endian", TORCH, other_archive, NULL, "byteorder", "big", "not little-endian", 0, 0},
     {"byte order empty", TORCH, other_archive, NULL, "byteorder", "", "not little-endian", 0, 0},
     {"TorchScript", TORCH, other_archive, NULL, "constants.pkl", "\x80\x02).", "TorchScript", 0, 0},
+    {"a folder of 600 letters", TORCH, other_archive, NULL, "byteorder", "big",
+     "storage that is not there", 600, 0},
+    {"a folder of 505 letters", TORCH, other_archive, NULL, "byteorder", "big",
+     "storage that is not there", 505, 0},
     {"no storages", TORCH, other_archive, NULL, "byteorder", "little", "storage that is not there",
      0, 0},
     {0},

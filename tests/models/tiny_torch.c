@@ -150,7 +150,7 @@ void put_pickle(bytes *pickle, const tiny_model *model, int first, int n) {
 
 void put_entry(archive_writer *a, const char *name, const void *data, size_t n) {
     enum { ALIGNMENT = 64 };
-    char path[128];
+    char path[1024];
     snprintf(path, sizeof path, "%s/%s", a->folder, name);
     const size_t header = a->file->n, name_bytes = strlen(path);
     const size_t start = header + 30 + name_bytes + 4;
