@@ -13,6 +13,7 @@
 
 enum { PATH_BYTES = 4096, SHOWN_BYTES = 200 };
 
+// Appends the tensors of one whole file.
 typedef wb_status weights_parser(wb_tensors *table, const wb_source *source, wb_error *err);
 
 // A weights file by its name, in transformers' order of preference.
@@ -62,6 +63,7 @@ static wb_status open_file(opened *o, const char *dir, const char *name, wb_erro
     return status;
 }
 
+// Nothing of config.json is kept but numbers and labels, so its mapping ends here.
 static wb_status read_config(wb_checkpoint *c, const char *dir, wb_error *err) {
     opened o;
     wb_status status = open_file(&o, dir, "config.json", err);
@@ -70,6 +72,8 @@ static wb_status read_config(wb_checkpoint *c, const char *dir, wb_error *err) {
     return status;
 }
 
+// A file that is there is used, even if another would open where it does not: a broken download
+// should not be hidden by an older file beside it.
 static wb_status find_form(wb_checkpoint *c, const char *dir, wb_error *err) {
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         if (!wb_path_join(c->path, sizeof c->path, dir, forms[i].name)) continue;
@@ -92,6 +96,7 @@ static wb_status read_weights(wb_checkpoint *c, const char *dir, const char *nam
     return c->form->parse(&c->tensors, &o.source, err);
 }
 
+// One mapping per weights file; close() unmaps the first n_files.
 static wb_status alloc_files(wb_checkpoint *c, int n, wb_error *err) {
     c->files = wb_alloc_array((size_t)n, sizeof *c->files);
     return c->files ? WB_OK : wb_fail(err, WB_ERR_MEMORY, 0, "no memory for %d files", n);
@@ -138,12 +143,14 @@ static wb_status read_indexed(wb_checkpoint *c, const char *dir, wb_error *err) 
     return status;
 }
 
+// One file holds everything.
 static wb_status read_single(wb_checkpoint *c, const char *dir, wb_error *err) {
     wb_status status = alloc_files(c, 1, err);
     if (!status) status = read_weights(c, dir, c->form->name, err);
     return status ? status : wb_tensors_sort(&c->tensors, shown(c->path), err);
 }
 
+// What only the two files together can tell, and what config.json left open.
 static wb_status check_tensors(wb_checkpoint *c, wb_error *err) {
     wb_status status = wb_inventory_check(&c->tensors, &c->config, shown(c->path), err);
     if (!status) status = wb_config_name_labels(&c->config, err);

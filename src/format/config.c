@@ -41,14 +41,17 @@ typedef struct parser {
     uint32_t seen;  // bit i: key i was there
 } parser;
 
+// The message names the key as the file spells it: that is what one searches for.
 static wb_status fail_key(const parser *p, const char *key, const char *what, wb_error *err) {
     return wb_fail(err, WB_ERR_MODEL, p->json.at, "%s: %s %s", p->json.source->name, key, what);
 }
 
+// The field that a row of the table fills.
 static int *field_of(wb_config *config, const int_key *key) {
     return (int *)(void *)((char *)config + key->field);
 }
 
+// 0 is no legal value of any key, so it stands for "not stated yet" until finish().
 static wb_status read_int_key(parser *p, const int_key *key, wb_error *err) {
     int64_t value;
     wb_error inner;
@@ -87,6 +90,7 @@ static const word problems[] = {
 
 static const word model_types[] = {{"distilbert", 0}, {NULL, 0}};
 
+// *value <- what the text at the cursor means among words, which ends in a row without name.
 static wb_status read_word_key(parser *p, const char *key, const word *words, const char *legal,
                                int *value, wb_error *err) {
     char text[WB_JSON_TEXT_BYTES];
@@ -134,6 +138,7 @@ static char **labels_block(int n_labels, size_t text_bytes) {
     return wb_alloc_zeroed((size_t)n_labels * sizeof(char *) + text_bytes);
 }
 
+// Keys may come in any order ("10" before "2" in a sorted file); each must come once.
 static wb_status read_label(parser *p, const char *key, char **text, wb_error *err) {
     wb_config *config = p->config;
     const int label = label_index(key, config->n_labels);
@@ -154,6 +159,8 @@ static wb_status read_label(parser *p, const char *key, char **text, wb_error *e
     return WB_OK;
 }
 
+// Walks over the object twice, once to count and once to read: the block can then have its final
+// size, and n_labels bounds the keys.
 static wb_status read_labels(parser *p, wb_error *err) {
     wb_config *config = p->config;
     size_t n = 0;
@@ -214,6 +221,7 @@ static int key_number(const char *name) {
     return N_KEYS;
 }
 
+// The value of one key, by the key's number.
 static wb_status read_value(parser *p, int key, wb_error *err) {
     wb_config *config = p->config;
     int value = 0;
@@ -262,6 +270,7 @@ static wb_status read_members(parser *p, wb_error *err) {
     return status ? status : wb_json_end(&p->json, err);
 }
 
+// Defaults are those of DistilBertConfig in transformers.
 static wb_status finish(parser *p, wb_error *err) {
     wb_config *config = p->config;
     for (int key = 0; key < N_INT_KEYS; key++) {

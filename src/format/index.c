@@ -18,6 +18,8 @@ static wb_status fail_memory(const reader *r, wb_error *err) {
     return wb_fail(err, WB_ERR_MEMORY, 0, "%s: no memory for its tensors", r->source->name);
 }
 
+// No way out of the folder, on any system, and no hidden file. A 0 byte cannot be in it: the JSON
+// reader refuses one.
 static bool is_plain_name(const char *name) {
     return name[0] != 0 && name[0] != '.' && !strpbrk(name, "/\\");
 }
@@ -47,6 +49,7 @@ static wb_status find_shard(reader *r, const char *name, int *shard, wb_error *e
     return WB_OK;
 }
 
+// A tensor's name is stored as the table of tensors spells it, so that both can be compared.
 static wb_status add_entry(reader *r, const char *tensor, int shard, wb_error *err) {
     wb_index *index = r->index;
     if (index->n_entries == WB_MAX_TENSORS)
@@ -85,6 +88,7 @@ static int compare_tensors(const void *a, const void *b) {
     return strcmp(((const wb_index_entry *)a)->tensor, ((const wb_index_entry *)b)->tensor);
 }
 
+// Sorted for wb_index_find; a name twice shows as two neighbours.
 static wb_status sort_entries(reader *r, wb_error *err) {
     wb_index *index = r->index;
     if (index->n_entries == 0)
@@ -98,6 +102,7 @@ static wb_status sort_entries(reader *r, wb_error *err) {
     return WB_OK;
 }
 
+// Only weight_map counts: what metadata says of sizes, the shards say themselves.
 static wb_status read_members(reader *r, wb_error *err) {
     char key[WB_JSON_TEXT_BYTES];
     bool more = true, has_map = false;

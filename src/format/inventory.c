@@ -67,6 +67,7 @@ typedef struct inventory {
     bool *is_needed;  // [table->n]
 } inventory;
 
+// What a dimension is in this configuration; 1 where there is none, so that a shape can be built.
 static int64_t size_of(const wb_config *config, dimension d) {
     switch (d) {
         case NO_DIMENSION: return 1;
@@ -87,6 +88,7 @@ static void print_shape(char out[128], const int64_t *shape, int rank) {
     snprintf(out + n, 128 - n, "]");
 }
 
+// One tensor by name: there, of the right shape, of a type that the kernels' packing can widen.
 static wb_status check_one(inventory *v, const char *name, const needed *want, wb_error *err) {
     const wb_tensor *tensor = wb_tensors_find(v->table, name);
     if (!tensor)
@@ -110,6 +112,7 @@ static wb_status check_one(inventory *v, const char *name, const needed *want, w
     return WB_OK;
 }
 
+// Stops at the first that is wrong: with a wrong config.json all of them would be.
 static wb_status check_needed(inventory *v, wb_error *err) {
     for (int i = 0; i < N_MODEL_TENSORS; i++) {
         const wb_status status = check_one(v, model_tensors[i].name, &model_tensors[i], err);
@@ -133,6 +136,7 @@ static bool is_harmless(const char *name) {
     return false;
 }
 
+// After check_needed, whatever is left over. An extra layer shows up here.
 static wb_status check_unexpected(const inventory *v, wb_error *err) {
     for (size_t i = 0; i < v->table->n; i++) {
         const char *name = v->table->items[i].name;
@@ -147,6 +151,7 @@ static wb_status check_unexpected(const inventory *v, wb_error *err) {
 
 wb_status wb_inventory_check(const wb_tensors *table, wb_config *config, const char *file,
                              wb_error *err) {
+    // A classifier says by its shape how many labels it has; its check then finds what it is.
     if (config->n_labels == 0) {
         const wb_tensor *head = wb_tensors_find(table, "classifier.weight");
         const bool is_matrix = head && head->rank == 2 && head->shape[0] >= 1;

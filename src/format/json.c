@@ -3,12 +3,14 @@
 // bytes whatever they are, and recursion, in wb_json_skip alone, is bounded.
 #include "format/json.h"
 
+// config.json, an index and a safetensors header have a handful of levels.
 enum { MAX_DEPTH = 64 };
 
 wb_json wb_json_of(const wb_source *source, size_t first, size_t n_bytes) {
     return (wb_json){.source = source, .at = first, .end = first + n_bytes};
 }
 
+// The cursor stands where the text stops making sense, which is what the offset tells.
 static wb_status fail(const wb_json *json, const char *what, wb_error *err) {
     return wb_fail(err, WB_ERR_FORMAT, json->at, "%s: malformed JSON at byte %zu: %s",
                    json->source->name, json->at, what);
@@ -48,6 +50,8 @@ wb_status wb_json_open(wb_json *json, char bracket, wb_error *err) {
 
 // *more <- false if the closing bracket comes next, which is then read; else the comma is.
 static wb_status next_item(wb_json *json, uint8_t closing, bool *more, wb_error *err) {
+    // One flag serves all levels: a container that was entered inside has been left by now, and
+    // leaving one clears it.
     const bool is_first = json->is_first;
     json->is_first = false;
     skip_space(json);
@@ -95,6 +99,7 @@ static void put(text_sink *sink, uint8_t byte) {
     sink->n_bytes++;
 }
 
+// c as UTF-8; a surrogate or a value above U+10FFFF never gets here.
 static void put_code_point(text_sink *sink, uint32_t c) {
     if (c < 0x80) {
         put(sink, (uint8_t)c);
@@ -146,6 +151,7 @@ static wb_status read_unicode_escape(wb_json *json, text_sink *sink, wb_error *e
     return WB_OK;
 }
 
+// The cursor stands on the backslash.
 static wb_status read_escape(wb_json *json, text_sink *sink, wb_error *err) {
     json->at++;
     const uint8_t c = next_byte(json);
@@ -176,6 +182,8 @@ static size_t utf8_length(const wb_json *json) {
     return n;
 }
 
+// Copies whole UTF-8 sequences, so that a buffer never ends inside one: a text that does not fit is
+// an error of the caller, who then uses none of it.
 static wb_status read_string(wb_json *json, text_sink *sink, wb_error *err) {
     skip_space(json);
     if (next_byte(json) != '"') return fail(json, "expected a text in double quotes", err);
@@ -245,6 +253,7 @@ wb_status wb_json_int(wb_json *json, int64_t *out, wb_error *err) {
     if (status) return status;
     if (!is_whole) return fail(json, "expected a whole number", err);
     const uint8_t *digits = json->source->data + first, *end = json->source->data + json->at;
+    // "-0" is 0; leading zeros were refused above.
     const bool is_negative = *digits == '-';
     int64_t value = 0;
     for (digits += is_negative; digits < end; digits++) {
@@ -259,6 +268,8 @@ wb_status wb_json_int(wb_json *json, int64_t *out, wb_error *err) {
     return WB_OK;
 }
 
+// Reads over word if it comes next. What follows it is the next reader's to judge: "truee" leaves
+// an e where a comma is expected.
 static bool read_word(wb_json *json, const char *word) {
     const size_t n = strlen(word);
     if (json->end - json->at < n || memcmp(json->source->data + json->at, word, n) != 0)
@@ -278,6 +289,8 @@ wb_status wb_json_bool(wb_json *json, bool *out, wb_error *err) {
 
 static wb_status skip_value(wb_json *json, int depth, wb_error *err);
 
+// As wb_json_open and wb_json_next_.. but without a buffer for keys: a key may be as long as it
+// likes where nobody keeps it.
 static wb_status skip_container(wb_json *json, char bracket, int depth, wb_error *err) {
     if (depth == MAX_DEPTH) return fail(json, "nested deeper than 64 levels", err);
     bool more = true;

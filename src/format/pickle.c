@@ -43,6 +43,7 @@ typedef struct machine {
     wb_pickle *out;
 } machine;
 
+// What a broken or cut-off pickle looks like; a hostile one is refused by what it names.
 static wb_status fail(const machine *m, const char *what, wb_error *err) {
     return wb_fail(err, WB_ERR_FORMAT, m->at,
                    "%s: broken pickle at byte %llu: %s, download it again", m->source->name,
@@ -81,6 +82,7 @@ static const char *span_text(const machine *m, wb_span span) {
     return (const char *)m->source->data + span.first;
 }
 
+// Exact: no prefix, no path inside an allowed name.
 static bool span_is(const machine *m, wb_span span, const char *text) {
     return span.n_bytes == strlen(text) && memcmp(span_text(m, span), text, span.n_bytes) == 0;
 }
@@ -97,6 +99,8 @@ static wb_status refuse_global(const machine *m, wb_span module, wb_span name, w
 
 static wb_status push(machine *m, value v, wb_error *err);
 
+// A name is looked up when it is mentioned, not when it is called: a pickle that mentions anything
+// else is nobody's weights.
 static wb_status push_global(machine *m, wb_span module, wb_span name, wb_error *err) {
     for (int i = 0; i < N_GLOBALS; i++)
         if (span_is(m, module, globals[i].module) && span_is(m, name, globals[i].name))
@@ -123,6 +127,7 @@ static wb_status reserve(machine *m, void **block, size_t *capacity, size_t n_us
     return WB_OK;
 }
 
+// The only way onto the stack.
 static wb_status push(machine *m, value v, wb_error *err) {
     void *stack = m->stack;
     const wb_status status =
@@ -193,6 +198,8 @@ static wb_status read_line(machine *m, wb_span *line, wb_error *err) {
 // One opcode; its byte is read already and passed on for those that differ in it alone.
 typedef wb_status op(machine *m, uint8_t code, wb_error *err);
 
+// torch.save writes protocol 2 unless it is asked for another. Protocols 0 and 1 have other opcodes
+// for numbers and texts, for which nobody asks.
 static wb_status op_proto(machine *m, uint8_t code, wb_error *err) {
     (void)code;
     uint64_t version;
@@ -201,6 +208,7 @@ static wb_status op_proto(machine *m, uint8_t code, wb_error *err) {
     return version >= 2 && version <= 5 ? WB_OK : fail(m, "its protocol is not 2 to 5", err);
 }
 
+// Frames of protocol 4 help a reader of streams; here all bytes are there.
 static wb_status op_frame(machine *m, uint8_t code, wb_error *err) {
     (void)code;
     uint64_t n_bytes;
@@ -385,6 +393,7 @@ static wb_status op_put(machine *m, uint8_t code, wb_error *err) {
     return WB_OK;
 }
 
+// A copy: values are small, and what they point to never moves or dies before the machine.
 static wb_status op_get(machine *m, uint8_t code, wb_error *err) {
     uint64_t index;
     const wb_status status = read_number(m, code == 'h' ? 1 : 4, &index, err);
@@ -404,6 +413,7 @@ static wb_status op_global(machine *m, uint8_t code, wb_error *err) {
     return code == 'i' ? refuse_global(m, module, name, err) : push_global(m, module, name, err);
 }
 
+// Protocol 4: module and name are texts on the stack.
 static wb_status op_stack_global(machine *m, uint8_t code, wb_error *err) {
     (void)code;
     value name = {0}, module = {0};

@@ -12,6 +12,8 @@
 
 enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100 * 1000 * 1000 };  // the library's limit
 
+// The sub-byte types of the newest files (F4, F6) are missing: no classifier here is made of them,
+// and an unknown type is refused by name.
 static const wb_dtype_info dtypes[] = {
     {"F32", WB_DTYPE_F32, 4},       {"F16", WB_DTYPE_F16, 2},    {"BF16", WB_DTYPE_BF16, 2},
     {"I64", WB_DTYPE_I64, 8},       {"F64", WB_DTYPE_OTHER, 8},  {"U64", WB_DTYPE_OTHER, 8},
@@ -37,6 +39,7 @@ typedef struct reader {
     char name[WB_JSON_TEXT_BYTES];    // of the entry being read
 } reader;
 
+// The name of an entry may be any text of a kilobyte: a message has room for its start.
 static wb_status fail_entry(const reader *r, const char *what, wb_error *err) {
     return wb_fail(err, WB_ERR_FORMAT, r->json.at, "%s: tensor %.160s %s", r->source->name, r->name,
                    what);
@@ -68,6 +71,7 @@ static wb_status read_numbers(reader *r, int64_t *numbers, int capacity, int *n,
     return status;
 }
 
+// Whether they make sense is add_entry's question: the shape may come after them.
 static wb_status read_offsets(reader *r, entry *e, wb_error *err) {
     int64_t offsets[2];
     int n;
@@ -79,6 +83,7 @@ static wb_status read_offsets(reader *r, entry *e, wb_error *err) {
     return WB_OK;
 }
 
+// A key twice is refused, as the library does; a key that is unknown says nothing to it either.
 static wb_status read_entry_member(reader *r, const char *key, entry *e, wb_error *err) {
     if (strcmp(key, "dtype") == 0) {
         if (e->dtype) return fail_entry(r, "has two dtypes", err);
@@ -109,6 +114,8 @@ static wb_status read_entry(reader *r, entry *e, wb_error *err) {
     return status;
 }
 
+// Both numbers of bytes, that of the shape and that of the offsets, come from the file. Once they
+// agree and lie inside the data, the tensor can be used where it is.
 static wb_status add_entry(reader *r, wb_tensors *table, const entry *e, wb_error *err) {
     uint64_t n_bytes;
     if (!e->dtype || !e->has_shape || !e->has_offsets)
@@ -148,6 +155,7 @@ static wb_status skip_metadata(reader *r, wb_error *err) {
     return status;
 }
 
+// Empty tensors first, so that one between two others overlaps neither.
 static int compare_places(const void *a, const void *b) {
     const wb_tensor *x = a, *y = b;
     if (x->data != y->data) return x->data < y->data ? -1 : 1;
@@ -175,6 +183,8 @@ static wb_status check_tiling(const reader *r, wb_tensors *table, size_t n_befor
     return WB_OK;
 }
 
+// Tensors are added as they come and checked against each other at the end: the order of the
+// header is free.
 static wb_status read_header(reader *r, wb_tensors *table, wb_error *err) {
     const size_t n_before = table->n;
     bool more = true, has_metadata = false;

@@ -18,6 +18,7 @@ static bool ends_with(const char *text, size_t n_bytes, const char *end) {
     return n_bytes >= n && memcmp(text + n_bytes - n, end, n) == 0;
 }
 
+// TensorFlow's names for a layer norm's scale and shift, which old conversions kept.
 char *wb_tensor_name_copy(const char *name, size_t n_bytes) {
     static const struct {
         const char *old_end, *end;
@@ -34,6 +35,7 @@ char *wb_tensor_name_copy(const char *name, size_t n_bytes) {
     return wb_string_copy(name, n_bytes);
 }
 
+// Doubling: an array that grew by its own length is copied once a tensor on average.
 static wb_status reserve_one(wb_tensors *table, const wb_source *source, wb_error *err) {
     if (table->n == WB_MAX_TENSORS)
         return wb_fail(err, WB_ERR_MODEL, 0, "%s: more than %d tensors", source->name,
@@ -63,6 +65,7 @@ wb_status wb_tensors_add(wb_tensors *table, const wb_tensor *tensor, size_t name
     return WB_OK;
 }
 
+// Bytes, not letters: a locale must not change which tensor is found.
 static int compare_names(const void *a, const void *b) {
     return strcmp(((const wb_tensor *)a)->name, ((const wb_tensor *)b)->name);
 }

@@ -16,6 +16,7 @@ typedef struct archive {
     size_t folder_bytes;
 } archive;
 
+// Whether the file begins with these bytes.
 static bool starts_with(const wb_source *source, const char *bytes, size_t n_bytes) {
     return source->n_bytes >= n_bytes && memcmp(source->data, bytes, n_bytes) == 0;
 }
@@ -74,6 +75,8 @@ static wb_status find_pickle(archive *a, const wb_zip_entry **pickle, wb_error *
     return WB_OK;
 }
 
+// Tensors are used where they lie, so their bytes must be in this machine's order; every machine
+// this program runs on is little-endian.
 static wb_status check_byte_order(const archive *a, wb_error *err) {
     static const char little[] = "little";
     const wb_zip_entry *entry = find_entry(a, "byteorder", strlen("byteorder"));
@@ -97,6 +100,7 @@ static bool is_contiguous(const wb_pickle_tensor *tensor) {
     return true;
 }
 
+// The offset of such an error is that of the tensor's name in the pickle.
 static wb_status fail_tensor(const archive *a, const wb_tensor *tensor, size_t name_bytes,
                              const char *what, wb_error *err) {
     return wb_fail(err, WB_ERR_FORMAT, (uint64_t)(tensor->name - (const char *)a->source->data),
@@ -104,6 +108,8 @@ static wb_status fail_tensor(const archive *a, const wb_tensor *tensor, size_t n
                    tensor->name, what);
 }
 
+// Three statements about one storage must agree: its size in the archive, its length in the pickle,
+// and how far the tensor reaches. Several tensors may share one (tied weights do).
 static wb_status add_tensor(const archive *a, wb_tensors *table, wb_span name,
                             const wb_pickle_tensor *described, wb_error *err) {
     const char *text = (const char *)a->source->data;
@@ -111,6 +117,7 @@ static wb_status add_tensor(const archive *a, wb_tensors *table, wb_span name,
         .name = text + name.first, .dtype = described->dtype->dtype, .rank = described->rank};
     memcpy(tensor.shape, described->shape, sizeof tensor.shape);
 
+    // torch numbers storages, so a key has a handful of digits.
     char path[64] = "data/";
     const size_t start = strlen(path);
     if (described->storage.n_bytes > sizeof path - start)
@@ -143,6 +150,7 @@ static wb_status add_tensor(const archive *a, wb_tensors *table, wb_span name,
     return wb_tensors_add(table, &tensor, name.n_bytes, a->source, err);
 }
 
+// The pickle's arrays live only until the tensors are in the table.
 static wb_status read_archive(archive *a, wb_tensors *table, wb_error *err) {
     const wb_zip_entry *entry;
     wb_pickle pickle = {0};

@@ -36,6 +36,7 @@ typedef struct directory {
     uint64_t first, n_bytes, n_entries;
 } directory;
 
+// A zip archive says nothing in words: byte and reason are what one can compare with zipinfo -v.
 static wb_status fail(const wb_source *source, uint64_t offset, const char *what, wb_error *err) {
     return wb_fail(err, WB_ERR_FORMAT, offset,
                    "%s: broken zip archive at byte %llu: %s, download it again", source->name,
@@ -45,6 +46,7 @@ static wb_status fail(const wb_source *source, uint64_t offset, const char *what
 // The end record: the last one whose comment reaches exactly to the end of the file.
 static bool find_end(const wb_source *source, uint64_t *end) {
     if (source->n_bytes < END_BYTES) return false;
+    // At most 64 KiB back, so a file of signatures costs no more than that.
     const size_t last = source->n_bytes - END_BYTES;
     const size_t first = last > MAX_COMMENT ? last - MAX_COMMENT : 0;
     for (size_t at = last + 1; at-- > first;) {
@@ -78,6 +80,7 @@ static wb_status read_end64(const wb_source *source, uint64_t end, directory *d,
     return WB_OK;
 }
 
+// What the end records state is believed only as far as the file goes.
 static wb_status find_directory(const wb_source *source, directory *d, wb_error *err) {
     uint64_t end = 0;
     *d = (directory){0};
@@ -142,6 +145,8 @@ static wb_status read_local(const wb_source *source, const directory *d, wb_zip_
     uint64_t *fields[3] = {size == in_zip64 ? &size : NULL, stored == in_zip64 ? &stored : NULL};
     if (!read_zip64_extra(header + LOCAL_BYTES + name_bytes, extra_bytes, fields))
         return fail(source, at, "a zip64 field is missing", err);
+    // With a descriptor the writer did not know the sizes yet. The descriptor itself is not read:
+    // the pickle states every size a third time, and torch.c compares.
     const bool is_later = (wb_read_u16(header + 6) & FLAG_DESCRIPTOR) && stored == 0 && size == 0;
     if (!is_later && (stored != entry->n_bytes || size != entry->n_bytes))
         return fail(source, at, "a local header has another size than the directory", err);
@@ -188,6 +193,7 @@ static int compare_places(const void *a, const void *b) {
     return (x->header > y->header) - (x->header < y->header);
 }
 
+// As memcmp, shorter first: names have no 0 at their end.
 static int compare_names(const void *a, const void *b) {
     const wb_zip_entry *x = a, *y = b;
     const size_t n = x->name_bytes < y->name_bytes ? x->name_bytes : y->name_bytes;
@@ -195,6 +201,8 @@ static int compare_names(const void *a, const void *b) {
     return order ? order : (x->name_bytes > y->name_bytes) - (x->name_bytes < y->name_bytes);
 }
 
+// Sorted by place, neighbours show every overlap; sorted by name, every name that occurs twice.
+// The order by name stays, for wb_zip_find.
 static wb_status check_entries(wb_zip *zip, const wb_source *source, wb_error *err) {
     qsort(zip->entries, zip->n, sizeof *zip->entries, compare_places);
     for (size_t i = 1; i < zip->n; i++) {
