@@ -62,8 +62,10 @@ static wb_status read_samples(csv_reader *r, power_trace *trace, int file, wb_er
             n_cells++;
         } while (!status && !r->is_last);
         if (is_half_line(r)) return status == WB_ERR_FORMAT ? WB_OK : status;
-        const bool is_whole = n_cells == r->n_places && !isnan(sample.t_s) && !isnan(sample.watts);
-        if (status || !is_whole) continue;
+        if (!status && n_cells != r->n_places)
+            status = csv_fail(r, r->cell_line, err, "%d cells where the header has %d", n_cells,
+                              r->n_places);
+        if (status || isnan(sample.t_s) || isnan(sample.watts)) continue;
         status = reserve_sample(trace, r, err);
         if (!status) trace->samples[trace->n_samples++] = sample;
     }

@@ -290,7 +290,9 @@ static void test_power_files(void **state) {
         {"watts,later,t_s,task,technique\n1,2,3,sst2,x", 0},  // no line end: it may be cut off
         {"technique,task,t_s,watts\nx,sst2,1,2\nx,sst2,2.5e", 1},
         {"technique,task,t_s,watts\nx,sst2,1,2\nx,\"ss", 1},
-        {"technique,task,t_s,watts\nx,sst2,,2\nx,sst2,2\n", 0},
+        {"technique,task,t_s,watts\nx,sst2,,2\nx,sst2,2,\n", 0},
+        {"technique,task,t_s,watts\nx,sst2,1,2,9\n", -1},
+        {"technique,task,t_s,watts\nx,sst2,1\nx,sst2,1,2\n", -1},
         {"technique,task,t_s,watts\nx,sst2,1,two\nx,sst2,2,3\n", -1},
     };
     char csv[96], path[96];
