@@ -124,6 +124,18 @@ static void test_from_a_column_on(void **state) {
     close_bench(b);
 }
 
+// The largest of a channel is 127 steps: weights that are whole steps come back as they were.
+static void test_int8_uses_all_steps(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    for (int j = 0; j < 4; j++)
+        for (int i = 0; i < 8; i++) b->w[j * 8 + i] = (float)(i ? 17 * i - 64 : 127) * 0x1p-7f;
+    for (int i = 0; i < 3 * 8; i++) b->x[i] = i % 8 == i / 8 ? 1.0f : 0.0f;
+    multiply(b, WB_I8_DYNAMIC, false, 3, 4, 8, 0);
+    compare(b, 3, 4, 8, 0, 1e-6);
+    close_bench(b);
+}
+
 static void test_int8_of_strange_weights(void **state) {
     (void)state;
     bench *b = open_bench();
@@ -141,9 +153,8 @@ static void test_int8_of_strange_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_precision),
-        cmocka_unit_test(test_autocast),
-        cmocka_unit_test(test_from_a_column_on),
+        cmocka_unit_test(test_every_precision),         cmocka_unit_test(test_autocast),
+        cmocka_unit_test(test_from_a_column_on),        cmocka_unit_test(test_int8_uses_all_steps),
         cmocka_unit_test(test_int8_of_strange_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
