@@ -167,6 +167,20 @@ const mutation pickle_mutations[] = {
           "\\x80\\x02(X\\x06\\x00\\x00\\x00moduleX\\x01\\x00\\x00\\x00aX\\x01\\x00\\x00\\x00bX"
           "\\x01\\x00\\x00\\x00cK\\x00tQ.",
           "persistent id is no storage"),
+    WHOLE("a persistent id in two halves",
+          "\\x80\\x02X\\x07\\x00\\x00\\x00storage"
+          "ctorch\nFloatStorage\n\\x86q\\x00X\\x01\\x00\\x00\\x000X\\x03\\x00\\x00\\x00cpuK\\xc0\\x"
+          "87h\\x00Q.",
+          "persistent id is no storage"),
+    WHOLE("a storage of dictionaries",
+          "\\x80\\x02(X\\x07\\x00\\x00\\x00storage"
+          "ccollections\nOrderedDict\nX\\x01\\x00\\x00\\x000X\\x03\\x00\\x00\\x00cpuK\\xc0tQ.",
+          "persistent id is no storage"),
+    WHOLE("a tensor that starts at a text",
+          "\\x80\\x02ctorch._utils\n_rebuild_tensor_v2\n((X\\x07\\x00\\x00\\x00storage"
+          "ctorch\nFloatStorage\nX\\x01\\x00\\x00\\x000X\\x03\\x00\\x00\\x00cpuK\\xc0tQX\\x01\\x00"
+          "\\x00\\x000))tR.",
+          "something else than a storage"),
     EDIT("a storage of 2^63", "K\\xc0tq\\x08Q",
          "\\x8a\\x08\\x01\\x01\\x01\\x01\\x01\\x01\\x01\\x7ftq\\x08Q", "storage of another size"),
     EDIT("a storage of a long name", "X\\x01\\x00\\x00\\x000q",
