@@ -38,22 +38,19 @@ static struct timespec timespec_from_ns(uint64_t ns) {
                              .tv_nsec = (long)(ns % 1000000000u)};
 }
 
-// Sleeps until a period has gone by since start_ns; false when the ticker is to stop. A period
-// that was changed meanwhile counts at once. Called with the lock held.
-static bool wait_for_period(wb_ticker *ticker, uint64_t start_ns) {
-    while (!ticker->is_stopping) {
-        const uint64_t deadline_ns = start_ns + ticker->period_ns;
-        if (wb_clock_ns() >= deadline_ns) return true;
-        const struct timespec deadline = timespec_from_ns(deadline_ns);
+// Sleeps for a period; false when the ticker is to stop. Called with the lock held.
+static bool wait_for_period(wb_ticker *ticker) {
+    const uint64_t deadline_ns = wb_clock_ns() + ticker->period_ns;
+    const struct timespec deadline = timespec_from_ns(deadline_ns);
+    while (!ticker->is_stopping && wb_clock_ns() < deadline_ns)
         pthread_cond_timedwait(&ticker->woken, &ticker->lock, &deadline);
-    }
-    return false;
+    return !ticker->is_stopping;
 }
 
 static void *ticker_main(void *argument) {
     wb_ticker *ticker = argument;
     pthread_mutex_lock(&ticker->lock);
-    while (wait_for_period(ticker, wb_clock_ns())) {
+    while (wait_for_period(ticker)) {
         pthread_mutex_unlock(&ticker->lock);
         ticker->tick(ticker->context);
         pthread_mutex_lock(&ticker->lock);
@@ -87,14 +84,6 @@ static wb_status real_ticker_start(void *context, wb_ticker *ticker, wb_error *e
     return WB_OK;
 }
 
-static void real_ticker_set_period(void *context, wb_ticker *ticker, uint64_t period_ns) {
-    (void)context;
-    pthread_mutex_lock(&ticker->lock);
-    ticker->period_ns = period_ns;
-    pthread_cond_signal(&ticker->woken);
-    pthread_mutex_unlock(&ticker->lock);
-}
-
 static void real_ticker_stop(void *context, wb_ticker *ticker, uint64_t *cpu_ns) {
     (void)context;
     pthread_mutex_lock(&ticker->lock);
@@ -111,6 +100,5 @@ wb_energy_clock wb_real_clock(void) {
                              .cpu_ns = real_cpu_ns,
                              .sleep_ns = real_sleep_ns,
                              .ticker_start = real_ticker_start,
-                             .ticker_set_period = real_ticker_set_period,
                              .ticker_stop = real_ticker_stop};
 }

@@ -18,9 +18,9 @@ typedef struct wb_ticker {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t woken;
+    uint64_t period_ns;
     // Guarded by the lock.
     bool is_stopping;
-    uint64_t period_ns;
     uint64_t cpu_ns;  // what the thread has taken of a core so far
 } wb_ticker;
 
@@ -30,7 +30,6 @@ typedef struct wb_energy_clock {
     uint64_t (*cpu_ns)(void *context);  // of this process and of children that it has waited for
     void (*sleep_ns)(void *context, uint64_t ns);
     wb_status (*ticker_start)(void *context, wb_ticker *ticker, wb_error *err);
-    void (*ticker_set_period)(void *context, wb_ticker *ticker, uint64_t period_ns);
     // Returns when tick runs no more; *cpu_ns <- what its thread took of a core.
     void (*ticker_stop)(void *context, wb_ticker *ticker, uint64_t *cpu_ns);
 } wb_energy_clock;

@@ -4,6 +4,7 @@
 #ifndef WB_ENERGY_METER_H
 #define WB_ENERGY_METER_H
 
+#include "energy/phase.h"
 #include "energy/source.h"
 
 // A moment at which the counter is known to have stepped: it held `joules` from then on. When
@@ -28,6 +29,7 @@ typedef struct wb_samples {
     wb_point *points;
     int n_points, stride, n_skipped;
     wb_error failure;  // of the last read; status WB_OK when it succeeded
+    wb_phase phase;    // in seconds since the clock's zero; outlives intervals
 } wb_samples;
 
 struct wb_meter {
@@ -70,10 +72,13 @@ wb_status wb_sampler_start(wb_meter *meter, uint64_t period_ns, wb_error *err);
 void wb_sampler_stop(wb_meter *meter);
 // Reads once, now. WB_ERR_* of the source.
 wb_status wb_sampler_read(wb_meter *meter, wb_error *err);
-// Polls until the counter steps. WB_ERR_REFUSED when it does not.
+// Polls until the counter steps, and on until the steps of the next window can be told without
+// polling. WB_ERR_REFUSED when it does not step.
 wb_status wb_sampler_wait_for_step(wb_meter *meter, wb_error *err);
 uint64_t wb_sampler_window_period_ns(const wb_meter *meter);
-uint64_t wb_sampler_fast_period_ns(const wb_meter *meter);
+// The period with which a window ends: each interval of the counter is read once, whatever it
+// costs.
+uint64_t wb_sampler_final_period_ns(const wb_meter *meter);
 uint32_t wb_sampler_flags(wb_meter *meter);  // of all domains since the interval began
 // How long a counter may stand still before it counts as dead.
 double wb_sampler_patience_s(const wb_meter *meter);

@@ -37,6 +37,32 @@ static double sum_joules(const wb_meter *meter, const double *joules) {
     return total;
 }
 
+// Of a time that lies anywhere in a gap: its standard error is the gap over sqrt(12).
+static const double SQRT_12 = 3.4641016;
+
+// Is a step known well enough to be a point at t_s into the interval? To 10 ms at first, and to 0.5
+// % of the time gone by later on.
+static bool is_close(double error_s, double t_s) {
+    return error_s * SQRT_12 <= fmax(MAX_EDGE_S, 0.005 * t_s);
+}
+
+// When did the step happen that this read has found? Since the last read, and no longer ago than
+// the counter's interval; where that is too long ago, when the counter's beat says. False: unknown.
+static bool locate_step(wb_meter *meter, uint64_t now_ns, wb_point *point) {
+    wb_samples *s = &meter->samples;
+    const double gap_s = (double)(now_ns - s->read_ns) * 1e-9, now_s = (double)now_ns * 1e-9;
+    const double t_s = now_s - (double)s->start_ns * 1e-9;
+    const double width_s = meter->interval_s > 0.0 ? fmin(gap_s, meter->interval_s) : gap_s;
+    double edge_s = now_s - 0.5 * width_s, error_s = width_s / SQRT_12;
+    if (width_s <= MAX_EDGE_S)
+        wb_phase_see(&s->phase, meter->interval_s, edge_s, error_s);
+    else if (!wb_phase_latest(&s->phase, now_s, &edge_s, &error_s) || !is_close(error_s, t_s))
+        return false;
+    point->t_s = edge_s - (double)s->start_ns * 1e-9;
+    point->edge_s = error_s * SQRT_12;
+    return true;
+}
+
 // Called with the lock held.
 static wb_status read_locked(wb_meter *meter, wb_error *err) {
     wb_samples *s = &meter->samples;
@@ -50,17 +76,11 @@ static wb_status read_locked(wb_meter *meter, wb_error *err) {
     const double total = sum_joules(meter, joules);
     if (total > s->total) {
         const double step = total - s->total;
-        const double gap_s = (double)(now_ns - s->read_ns) * 1e-9;
-        // The step happened since the last read, and no longer ago than the counter's interval.
-        const double edge_s = meter->interval_s > 0.0 ? fmin(gap_s, meter->interval_s) : gap_s;
+        wb_point point = {.joules = total - s->start_total};
         if (s->smallest_step_j == 0.0 || step < s->smallest_step_j) s->smallest_step_j = step;
         s->n_steps++;
         s->step_ns = now_ns;
-        if (edge_s <= MAX_EDGE_S) {
-            const double t_s = (double)(now_ns - s->start_ns) * 1e-9 - 0.5 * edge_s;
-            add_point(s,
-                      (wb_point){.t_s = t_s, .joules = total - s->start_total, .edge_s = edge_s});
-        }
+        if (locate_step(meter, now_ns, &point)) add_point(s, point);
     }
     s->total = total;
     s->read_ns = now_ns;
@@ -124,20 +144,34 @@ double wb_sampler_patience_s(const wb_meter *meter) {
     return fmax(1.0, 5.0 * meter->interval_s);
 }
 
+// Is each read of the next window a point in time: by being frequent, or by the counter's beat? An
+// H100 needs 2 s of watching for that, once for each meter.
+static bool can_predict(const wb_meter *meter) {
+    const wb_phase *phase = &meter->samples.phase;
+    const double usual_window_s = 2.0;
+    if ((double)wb_sampler_window_period_ns(meter) * 1e-9 <= MAX_EDGE_S) return true;
+    if (!phase->has_edge) return false;
+    const double n = usual_window_s / phase->interval_s;
+    return is_close(hypot(phase->edge_error_s, n * phase->interval_error_s), usual_window_s);
+}
+
 wb_status wb_sampler_wait_for_step(wb_meter *meter, wb_error *err) {
     const wb_energy_clock *clock = &meter->host.clock;
-    const double start_s = wb_meter_now_s(meter);
+    double last_step_s = 0.0;
     int n_before = -1;  // steps after the first read: an earlier one may be long past
     for (;;) {
         // The sampler may find the step instead; it too lies between two reads of this loop.
         pthread_mutex_lock(&meter->lock);
         const wb_status status = read_locked(meter, err);
         const int n_steps = meter->samples.n_steps;
+        const bool is_predictable = can_predict(meter);
         pthread_mutex_unlock(&meter->lock);
         if (status) return status;
-        if (n_before >= 0 && n_steps > n_before) return WB_OK;
+        const bool has_stepped = n_before >= 0 && n_steps > n_before;
+        if (has_stepped && is_predictable) return WB_OK;
+        if (has_stepped || n_before < 0) last_step_s = wb_meter_now_s(meter);
         n_before = n_steps;
-        const double waited_s = wb_meter_now_s(meter) - start_s;
+        const double waited_s = wb_meter_now_s(meter) - last_step_s;
         if (waited_s > wb_sampler_patience_s(meter))
             return wb_fail(err, WB_ERR_REFUSED, 0,
                            "dead counter: %s has not moved for %.1f s; use another source",
@@ -155,12 +189,6 @@ uint64_t wb_sampler_window_period_ns(const wb_meter *meter) {
     const uint64_t wanted_ns = (uint64_t)meter->source->period_ms * 1000000u;
     const uint64_t affordable_ns = affordable_period_ns(meter);
     return wanted_ns > affordable_ns ? wanted_ns : affordable_ns;
-}
-
-uint64_t wb_sampler_fast_period_ns(const wb_meter *meter) {
-    const uint64_t period_ns = wb_sampler_window_period_ns(meter);
-    // A counter whose every step is seen anyway needs no hurry at the end of a window.
-    return (double)period_ns * 1e-9 <= MAX_EDGE_S ? period_ns : FAST_PERIOD_NS;
 }
 
 uint32_t wb_sampler_flags(wb_meter *meter) {

@@ -29,12 +29,12 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-// Watches single steps for a while: their median distance and the smallest of them.
+// Watches single steps for a while, three at least: their median distance and the smallest of them.
 static wb_status watch_steps(wb_meter *meter, double seconds, wb_self_test *out, wb_error *err) {
     double gaps_ms[MAX_SLICES], last_s = -1.0;
     int n = 0;
     wb_status status = wb_sampler_start(meter, wb_sampler_window_period_ns(meter), err);
-    while (!status && n < MAX_SLICES && wb_meter_now_s(meter) < seconds) {
+    while (!status && n < MAX_SLICES && (n < 3 || wb_meter_now_s(meter) < seconds)) {
         status = wb_sampler_wait_for_step(meter, err);
         const double now_s = wb_meter_now_s(meter);
         if (last_s >= 0.0) gaps_ms[n++] = (now_s - last_s) * 1e3;
@@ -48,24 +48,28 @@ static wb_status watch_steps(wb_meter *meter, double seconds, wb_self_test *out,
     return WB_OK;
 }
 
-// Mean and standard deviation of the power at rest over slices of 0.5 s, each from step to step;
-// and what the sampler took of the cores meanwhile.
+// Mean and standard deviation of the power at rest over slices of 0.5 s, each from step to step.
 static wb_status rest_in_slices(wb_meter *meter, double seconds, wb_self_test *out, wb_error *err) {
-    double watts[MAX_SLICES], mean = 0.0, squares = 0.0, cpu_s = 0.0, total_s = 0.0;
+    double watts[MAX_SLICES], mean = 0.0, squares = 0.0;
     int n = 0;
     do {
         const wb_status status = wb_meter_idle(meter, 0.5, &watts[n], err);
         if (status) return status;
-        cpu_s += (double)meter->sampler_cpu_ns * 1e-9;
-        total_s += wb_meter_now_s(meter);
         mean += watts[n++];
-    } while (n < MAX_SLICES && total_s + 0.5 <= seconds);
+    } while (n < MAX_SLICES && 0.5 * (n + 1) <= seconds);
     mean /= n;
     for (int i = 0; i < n; i++) squares += (watts[i] - mean) * (watts[i] - mean);
     out->idle_w = mean;
     out->idle_noise_w = n > 1 ? sqrt(squares / (n - 1)) : 0.0;
-    out->overhead_share = total_s > 0.0 ? cpu_s / total_s : 0.0;
     return WB_OK;
+}
+
+// What the sampler takes of a core during a window.
+static wb_status time_sampler(wb_meter *meter, double seconds, wb_self_test *out, wb_error *err) {
+    double idle_w;
+    const wb_status status = wb_meter_idle(meter, seconds, &idle_w, err);
+    if (!status) out->overhead_share = (double)meter->sampler_cpu_ns * 1e-9 / seconds;
+    return status;
 }
 
 wb_status wb_meter_self_test(wb_meter *meter, double seconds, wb_self_test *out, wb_error *err) {
@@ -79,8 +83,9 @@ wb_status wb_meter_self_test(wb_meter *meter, double seconds, wb_self_test *out,
     snprintf(result.method, sizeof result.method, "%s", meter->source->method);
     wb_status status = time_reads(meter, &result, err);
     const bool has_steps = !wb_meter_is_modelled(meter);
-    if (!status && has_steps) status = watch_steps(meter, 0.25 * seconds, &result, err);
-    if (!status) status = rest_in_slices(meter, 0.75 * seconds, &result, err);
+    if (!status && has_steps) status = watch_steps(meter, 0.1 * seconds, &result, err);
+    if (!status) status = rest_in_slices(meter, 0.4 * seconds, &result, err);
+    if (!status) status = time_sampler(meter, 0.5 * seconds, &result, err);
     meter->idle_w = kept_idle_w;
     if (status) return status;
     *out = result;

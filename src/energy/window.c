@@ -33,6 +33,13 @@ static int count_steps(const wb_meter *meter, int n_steps, double seconds) {
     return n_steps > by_time ? n_steps : by_time;
 }
 
+// Points whose step lies before end_s. Called with the lock held, or after the sampler has stopped.
+static int count_points(const wb_samples *s, double end_s) {
+    int n = s->n_points;
+    while (n > 0 && s->points[n - 1].t_s > end_s) n--;
+    return n;
+}
+
 // What the loop has to know of the samples, taken together under the lock.
 typedef struct progress {
     int n_steps;
@@ -40,12 +47,14 @@ typedef struct progress {
     wb_error failure;
 } progress;
 
-static progress look(wb_meter *meter) {
+static progress look(const run *r) {
+    wb_meter *meter = r->meter;
     pthread_mutex_lock(&meter->lock);
     const wb_samples *s = &meter->samples;
+    const int n = count_points(s, r->end_s);
     const progress p = {
         .n_steps = s->n_steps,
-        .last_point_s = s->n_points > 0 ? s->points[s->n_points - 1].t_s : 0.0,
+        .last_point_s = n > 0 ? s->points[n - 1].t_s : 0.0,
         .last_step_s = (double)(s->step_ns - s->start_ns) * 1e-9,
         .failure = s->failure,
     };
@@ -64,44 +73,41 @@ static wb_status check_alive(const wb_meter *meter, const progress *p, double no
                    meter->source->name);
 }
 
-// Repeats pass until the window is long enough and a step has been seen, closely, after that.
+// Is there a point within the counter's last interval before the end? One more read may bring it; a
+// read that falls on an edge does not, and then another pass is run.
+static wb_status try_to_end(const run *r, bool *has_ended, wb_error *err) {
+    const double usual_s = (double)r->meter->source->period_ms * 1e-3;
+    const double recent_s = 1.5 * fmax(r->meter->interval_s, usual_s);
+    *has_ended = r->end_s - look(r).last_point_s <= recent_s;
+    if (*has_ended) return WB_OK;
+    const wb_status status = wb_sampler_read(r->meter, err);
+    *has_ended = r->end_s - look(r).last_point_s <= recent_s;
+    return status;
+}
+
+// Repeats pass until the window is long enough and its end is known.
 static wb_status run_passes(run *r, wb_pass *pass, void *context, wb_error *err) {
-    wb_meter *meter = r->meter;
-    const wb_energy_clock *clock = &meter->host.clock;
-    double enough_s = -1.0;  // when min_s and min_ticks were reached
     for (;;) {
-        const wb_status status = pass(context, err);
+        wb_status status = pass(context, err);
         if (status) return status;
         r->passes++;
-        r->end_s = wb_meter_now_s(meter);
-        if (r->options->max_passes && r->passes >= r->options->max_passes) return WB_OK;
+        r->end_s = wb_meter_now_s(r->meter);
         const double seconds = r->end_s - r->begin_s;
-        if (r->is_modelled) {
-            if (seconds >= r->options->min_s) return WB_OK;
-            continue;
+        const bool is_last = r->options->max_passes && r->passes >= r->options->max_passes;
+        bool is_enough = is_last || seconds >= r->options->min_s;
+        if (!r->is_modelled) {
+            const progress p = look(r);
+            status = check_alive(r->meter, &p, r->end_s, err);
+            if (status) return status;
+            const int ticks = count_steps(r->meter, p.n_steps, seconds);
+            is_enough = is_last || (is_enough && ticks >= r->options->min_ticks);
+            if (is_enough) status = try_to_end(r, &is_enough, err);
         }
-        const progress p = look(meter);
-        const wb_status alive = check_alive(meter, &p, r->end_s, err);
-        if (alive) return alive;
-        const int ticks = count_steps(meter, p.n_steps, seconds);
-        if (enough_s < 0.0 && seconds >= r->options->min_s && ticks >= r->options->min_ticks) {
-            enough_s = r->end_s;
-            clock->ticker_set_period(clock->context, &meter->ticker,
-                                     wb_sampler_fast_period_ns(meter));
-        }
-        if (enough_s >= 0.0 && p.last_point_s >= enough_s) return WB_OK;
+        if (status || is_last || is_enough) return status;
     }
 }
 
 // ---- From points to a window ----------------------------------------------------
-
-// Points whose step lies inside the passes.
-static int count_points(const run *r) {
-    const wb_samples *s = &r->meter->samples;
-    int n = s->n_points;
-    while (n > 0 && s->points[n - 1].t_s > r->end_s) n--;
-    return n;
-}
 
 // Few long passes are not uniform inside, and a fit weighs their middle most: take all joules from
 // the first step to the last instead, and the last step's power for what remains to the end.
@@ -114,7 +120,7 @@ static double watts_end_to_end(const run *r, const wb_point *points, int n) {
 
 static wb_status fit_window(run *r, wb_window *out, wb_error *err) {
     const wb_samples *s = &r->meter->samples;
-    const int n = count_points(r);
+    const int n = count_points(s, r->end_s);
     if (n < 2 || !(s->points[n - 1].t_s > s->points[n - 2].t_s))
         return wb_fail(err, WB_ERR_ARGUMENT, 0,
                        "%d passes in %.3f s are too short for %s, which steps every %.0f ms; allow "
@@ -138,7 +144,7 @@ static void report_power(const run *r) {
     const wb_samples *s = &r->meter->samples;
     if (!o->on_power || s->n_points == 0) return;
     wb_point before = s->points[0];
-    for (int i = 1; i < count_points(r); i++) {
+    for (int i = 1; i < count_points(s, r->end_s); i++) {
         const wb_point now = s->points[i];
         if (now.t_s - before.t_s < 0.095) continue;
         o->on_power(o->power_context, now.t_s - r->begin_s,
