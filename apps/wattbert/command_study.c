@@ -7,6 +7,7 @@
 
 #include "app.h"
 #include "base/base.h"
+#include "models.h"
 #include "report/report.h"
 #include "study/interrupt.h"
 #include "study/study.h"
@@ -154,6 +155,21 @@ typedef struct study {
     uint64_t started_ns;
 } study;
 
+// Finds what is missing before anything is measured: a task late in the list must not fail after
+// an hour.
+static wb_status check_pair(const study_arguments *a, const study_pair *pair, wb_error *err) {
+    char path[4096];
+    wb_model *model;
+    wb_status status = WB_OK;
+    const study_options *o = &a->options;
+    if (!o->file) status = glue_data_find(path, sizeof path, pair->task, o->data, o->split, err);
+    if (!status) status = models_open(&model, pair->dir, err);
+    if (status) return status;
+    status = glue_check_model(pair->task, wb_model_describe(model), err);
+    wb_model_close(model);
+    return status;
+}
+
 // Marks the cells whose rows an earlier run has finished; false where some are left.
 static bool find_done(study_group *g, const study_store *store) {
     bool is_all_done = true;
@@ -213,7 +229,9 @@ static int finish(study *s) {
 static int run(study *s) {
     const study_arguments *a = s->arguments;
     wb_error err;
-    wb_status status = store_open(&s->store, a->out, a->is_resumed, &err);
+    wb_status status = WB_OK;
+    for (int i = 0; !status && i < s->n_pairs; i++) status = check_pair(a, &s->pairs[i], &err);
+    if (!status) status = store_open(&s->store, a->out, a->is_resumed, &err);
     if (!status) status = wb_meter_open(&s->meter, &a->meter, &err);
     interrupt_listen();
     progress_open(&s->progress);

@@ -177,7 +177,10 @@ static wb_status score_cell(study_group *g, study_cell *cell, wb_error *err) {
     if (!status) status = warm_up(g, cell, err);
     if (status) return status;
     const bool is_packed = cell->choice.protocol == STUDY_PACKED;
-    if (!is_packed && !agrees(g, cell, scored)) return score_itself(g, cell, err);
+    if (!is_packed && !agrees(g, cell, scored)) {
+        cell_flag(cell, "scored with its own padding");
+        return score_itself(g, cell, err);
+    }
     if (!is_packed) cell_flag(cell, "score by %s+packed, equal here", cell->choice.base);
     if (cell->choice.protocol == STUDY_PADDED && g->n_cut > 0)
         cell_flag(cell, "%d measured texts cut to %d tokens", g->n_cut, g->options->padded_length);

@@ -45,8 +45,18 @@ static void folder_name(char *out, size_t capacity, const char *dir) {
 }
 
 static int add_pair(study_pair *pairs, int *n, const char *dir, const glue_task *task) {
-    for (int i = 0; i < *n; i++)
-        if (pairs[i].task == task && strcmp(pairs[i].dir, dir) == 0) return -1;
+    char name[256], other[256];
+    folder_name(name, sizeof name, dir);
+    for (int i = 0; i < *n; i++) {
+        if (pairs[i].task != task) continue;
+        if (strcmp(pairs[i].dir, dir) == 0)
+            return app_fail(EXIT_USAGE, "study: %s is given twice for task %s", dir, task->name);
+        // Rows carry the folder's name.
+        folder_name(other, sizeof other, pairs[i].dir);
+        if (strcmp(name, other) == 0)
+            return app_fail(EXIT_USAGE, "study: %s and %s are both called %s, run them apart",
+                            pairs[i].dir, dir, name);
+    }
     if (*n == STUDY_MAX_PAIRS)
         return app_fail(EXIT_USAGE, "study: more than %d pairs of model and task", STUDY_MAX_PAIRS);
     pairs[(*n)++] = (study_pair){dir, task};

@@ -91,9 +91,9 @@ static bool is_same_row(const result_row *a, const result_row *b) {
 const result_row *store_find(const study_store *store, const result_row *like) {
     for (int i = 0; i < store->table.n_rows; i++) {
         const result_row *row = &store->table.rows[i];
-        if (is_same_row(row, like) && strcmp(row->status, "ok") == 0 &&
-            !strstr(row->flags, "interrupted") && row->examples == like->examples &&
-            row->windows == like->windows)
+        const bool is_complete = !strstr(row->flags, "interrupted") &&
+                                 row->examples == like->examples && row->windows == like->windows;
+        if (is_same_row(row, like) && (is_complete || strcmp(row->status, "skipped") == 0))
             return row;
     }
     return NULL;

@@ -92,7 +92,7 @@ void table_print(const result_table *results) {
     if (has_model)
         printf(
             "\nmodelled: read from no counter, but core time times watts per core, a guess within "
-            "the\nfactor shown. Shares are those of core time.\n");
+            "the\nfactor shown. Shares are those of core time. wattbert doctor says why.\n");
     if (has_difference)
         printf("\n* the paired 95 %% interval of the difference to the baseline leaves 0 out\n");
 }

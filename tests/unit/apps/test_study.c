@@ -106,6 +106,8 @@ static const pairing pairings[] = {
     {{"distilbert-sst2"}, {"cola"}, "cola:distilbert-sst2"},
     {{"distilbert-sst2", "distilbert-mnli"}, {"cola"}, NULL},
     {{"distilbert-sst2"}, {"sst3"}, NULL},
+    {{"a/sst2", "b/sst2"}, {NULL}, NULL},
+    {{"a/sst2", "sst2=a/sst2"}, {NULL}, NULL},
 };
 
 static void test_pairs(void **state) {
