@@ -78,8 +78,8 @@ typedef struct wb_kernels {
 
     // ---- Rows ----
 
-    // q[i, :] <- 128 + round_to_even(x[i, :] / scale[i]), scale[i] = max|x[i, :]| / 127;
-    // a row of zeros has scale 0 and q = 128.
+    // q[i, :] <- 128 + round_to_even(x[i, :] * (127 / absmax)), absmax = max|x[i, :]|;
+    // scale[i] <- absmax / 127. A row whose absmax is under 2^-100 counts as zeros: scale 0, q 128.
     void (*quantize_i8)(uint8_t *q, int ld_q, float *scale, const float *x, int ld_x, int m, int k);
     void (*cast_bf16)(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k);
     void (*cast_f16)(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k);

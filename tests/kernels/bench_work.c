@@ -236,11 +236,13 @@ bool bench_open(bench_work *w, int index, const wb_kernels *now, const wb_kernel
                 const char *pattern, bool is_cold) {
     const struct kind *kind = &kinds[index / N_PRODUCTS];
     *w = (bench_work){.kernel = kind->name, .kernels = now, .run = kind->run, .n_copies = 1};
-    if (pattern && !strstr(kind->name, pattern)) return false;
     if (!memcmp((const char *)now + kind->slot, (const char *)below + kind->slot,
                 sizeof now->pack_f32))
         return false;
     if (!choose_shape(w, kind, index % N_PRODUCTS)) return false;
+    char name[128];
+    snprintf(name, sizeof name, "%s %s", w->kernel, w->shape);
+    if (pattern && !strstr(name, pattern)) return false;
     w->peak = choose_peak(kind, now);
 
     const size_t widest = (size_t)(w->k > w->n ? w->k : w->n) + LD_QKV, m = (size_t)w->m;

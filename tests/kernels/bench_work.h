@@ -27,7 +27,8 @@ typedef struct bench_work {
 } bench_work;
 
 int bench_n_cases(void);
-// False where the case does not match the pattern, or runs the kernel of the level below.
+// False where "kernel shape", as printed, does not contain the pattern, or runs the kernel of the
+// level below.
 bool bench_open(bench_work *w, int index, const wb_kernels *now, const wb_kernels *below,
                 const char *pattern, bool is_cold);
 void bench_close(bench_work *w);

@@ -66,7 +66,7 @@ KERNEL_INLINE void multiply_vectors(const int rows, const int vectors, float *y,
         sum[r][v] = factor
                         ? lanes_mul(lanes_all(factor[r]), lanes_load(y + (size_t)r * ld_y + 16 * v))
                         : lanes_all(0.0f);
-    multiply_tile(sum, rows, vectors, x, ld_x, w, ld_w, k);
+    multiply_tile(sum, rows, vectors, x, ld_x, w, ld_w, k, NULL);
     UNROLL
     for (int r = 0; r < rows; r++) UNROLL
     for (int v = 0; v < vectors; v++) lanes_store(y + (size_t)r * ld_y + 16 * v, sum[r][v]);

@@ -7,10 +7,11 @@
 #include "kernels/generic/tile.h"
 
 KERNEL_INLINE void tile_f16(const output *out, int i, const int rows, int j, const uint16_t *x,
-                            size_t ld_x, const uint16_t *w, int k) {
+                            size_t ld_x, const uint16_t *w, int k, ahead next) {
     lanes sum[TILE_ROWS][TILE_VECTORS];
     open_tile(sum, rows, out, i, j, true);
     for (int kk = 0; kk < k; kk++, w += TILE_N) {
+        fetch(&next);
         lanes column[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) column[v] = lanes_load_f16(w + 16 * v);
@@ -31,13 +32,15 @@ KERNEL_INLINE void gemm_lanes_f16(const output *out, const uint16_t *x, int ld_x
         for (int i = 0, rows; i < out->m; i += rows) {
             const uint16_t *xi = x + (size_t)i * ld;
             rows = tile_rows(out->m - i);
+            const ahead next = ahead_of(packed, (size_t)k, TILE_N * sizeof *packed, i, rows, out->m,
+                                        j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {
-                case 1: tile_f16(out, i, 1, j, xi, ld, packed, k); break;
-                case 2: tile_f16(out, i, 2, j, xi, ld, packed, k); break;
-                case 3: tile_f16(out, i, 3, j, xi, ld, packed, k); break;
-                case 4: tile_f16(out, i, 4, j, xi, ld, packed, k); break;
-                case 5: tile_f16(out, i, 5, j, xi, ld, packed, k); break;
-                default: tile_f16(out, i, 6, j, xi, ld, packed, k); break;
+                case 1: tile_f16(out, i, 1, j, xi, ld, packed, k, next); break;
+                case 2: tile_f16(out, i, 2, j, xi, ld, packed, k, next); break;
+                case 3: tile_f16(out, i, 3, j, xi, ld, packed, k, next); break;
+                case 4: tile_f16(out, i, 4, j, xi, ld, packed, k, next); break;
+                case 5: tile_f16(out, i, 5, j, xi, ld, packed, k, next); break;
+                default: tile_f16(out, i, 6, j, xi, ld, packed, k, next); break;
             }
             if (out->epilogue.activation) activate_tile(out, i, rows, j);
         }

@@ -11,11 +11,13 @@
 enum { DEPTH_F32 = 1024 };
 
 // sum[rows, 16 vectors] += x[rows, k] . w[k, 16 vectors]; rows and vectors are constants of the
-// caller, so that all loops over them are unrolled and sum lives in registers.
+// caller, so that all loops over them are unrolled and sum lives in registers. next: NULL or what
+// to fetch on the way.
 KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows,
                                  const int vectors, const float *x, size_t ld_x, const float *w,
-                                 size_t ld_w, int k) {
+                                 size_t ld_w, int k, ahead *next) {
     for (int kk = 0; kk < k; kk++, w += ld_w) {
+        if (next) fetch(next);
         lanes column[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < vectors; v++) column[v] = lanes_load(w + 16 * v);
@@ -31,10 +33,11 @@ KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
 // Rows [i, i + rows) x the columns of one panel, over k values that are the first, the last or the
 // middle ones of the chain.
 KERNEL_INLINE void tile_f32(const output *out, int i, const int rows, int j, const float *x,
-                            size_t ld_x, const float *panel, int k, bool is_first, bool is_last) {
+                            size_t ld_x, const float *panel, int k, bool is_first, bool is_last,
+                            ahead next) {
     lanes sum[TILE_ROWS][TILE_VECTORS];
     open_tile(sum, rows, out, i, j, is_first);
-    multiply_tile(sum, rows, TILE_VECTORS, x, ld_x, panel, TILE_N, k);
+    multiply_tile(sum, rows, TILE_VECTORS, x, ld_x, panel, TILE_N, k, &next);
     close_tile(sum, rows, out, i, j, is_last);
 }
 
@@ -50,13 +53,15 @@ KERNEL_INLINE void gemm_lanes_f32(const output *out, const float *x, int ld_x, c
             for (int i = 0, rows; i < out->m; i += rows) {
                 const float *xi = x + (size_t)i * ld + from;
                 rows = tile_rows(out->m - i);
+                const ahead next = ahead_of(w, (size_t)depth, TILE_N * sizeof *w, i, rows, out->m,
+                                            last && j + TILE_N >= out->n);
                 switch (TILE_ROWS == 1 ? 1 : rows) {
-                    case 1: tile_f32(out, i, 1, j, xi, ld, w, depth, first, last); break;
-                    case 2: tile_f32(out, i, 2, j, xi, ld, w, depth, first, last); break;
-                    case 3: tile_f32(out, i, 3, j, xi, ld, w, depth, first, last); break;
-                    case 4: tile_f32(out, i, 4, j, xi, ld, w, depth, first, last); break;
-                    case 5: tile_f32(out, i, 5, j, xi, ld, w, depth, first, last); break;
-                    default: tile_f32(out, i, 6, j, xi, ld, w, depth, first, last); break;
+                    case 1: tile_f32(out, i, 1, j, xi, ld, w, depth, first, last, next); break;
+                    case 2: tile_f32(out, i, 2, j, xi, ld, w, depth, first, last, next); break;
+                    case 3: tile_f32(out, i, 3, j, xi, ld, w, depth, first, last, next); break;
+                    case 4: tile_f32(out, i, 4, j, xi, ld, w, depth, first, last, next); break;
+                    case 5: tile_f32(out, i, 5, j, xi, ld, w, depth, first, last, next); break;
+                    default: tile_f32(out, i, 6, j, xi, ld, w, depth, first, last, next); break;
                 }
                 if (last && out->epilogue.activation) activate_tile(out, i, rows, j);
             }

@@ -35,15 +35,17 @@ KERNEL_INLINE void multiply_bytes(words sum[TILE_ROWS][TILE_VECTORS], const int 
 }
 
 KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, const uint8_t *x,
-                           size_t ld_x, scales scale, const int8_t *panel, int k) {
+                           size_t ld_x, scales scale, const int8_t *panel, int k, ahead next) {
     words sum[TILE_ROWS][TILE_VECTORS];
     UNROLL
     for (int r = 0; r < rows; r++) UNROLL
     for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_load(panel + 64 * v);
     panel += TILE_N * sizeof(int32_t);
 
-    for (int kk = 0; kk + 3 < k; kk += 4)
+    for (int kk = 0; kk + 3 < k; kk += 4) {
+        fetch(&next);
         multiply_bytes(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, 4);
+    }
     const int whole = k / 4 * 4;
     if (whole < k)
         multiply_bytes(sum, rows, x + whole, ld_x, panel + (size_t)whole * TILE_N, k - whole);
@@ -71,13 +73,15 @@ KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, 
         for (int i = 0, rows; i < out->m; i += rows) {
             const uint8_t *xi = x + (size_t)i * ld;
             rows = tile_rows(out->m - i);
+            const ahead next =
+                ahead_of(packed, words_of(k, 4), TILE_N * 4, i, rows, out->m, j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {
-                case 1: tile_i8(out, i, 1, j, xi, ld, scale, packed, k); break;
-                case 2: tile_i8(out, i, 2, j, xi, ld, scale, packed, k); break;
-                case 3: tile_i8(out, i, 3, j, xi, ld, scale, packed, k); break;
-                case 4: tile_i8(out, i, 4, j, xi, ld, scale, packed, k); break;
-                case 5: tile_i8(out, i, 5, j, xi, ld, scale, packed, k); break;
-                default: tile_i8(out, i, 6, j, xi, ld, scale, packed, k); break;
+                case 1: tile_i8(out, i, 1, j, xi, ld, scale, packed, k, next); break;
+                case 2: tile_i8(out, i, 2, j, xi, ld, scale, packed, k, next); break;
+                case 3: tile_i8(out, i, 3, j, xi, ld, scale, packed, k, next); break;
+                case 4: tile_i8(out, i, 4, j, xi, ld, scale, packed, k, next); break;
+                case 5: tile_i8(out, i, 5, j, xi, ld, scale, packed, k, next); break;
+                default: tile_i8(out, i, 6, j, xi, ld, scale, packed, k, next); break;
             }
             if (out->epilogue.activation) activate_tile(out, i, rows, j);
         }

@@ -31,8 +31,8 @@ KERNEL_INLINE lanes lanes_exp(lanes x) {
 // x/2 (1 + erf(x / sqrt 2)) = x/2 + x E(x), E being the odd rational x P(x^2) / Q(x^2)
 // of degrees 11 and 10 that fits erf(x / sqrt 2) / 2 on |x| <= 5.5 to 7e-9. Beyond, E is its value
 // at 5.5: exactly 1/2, and the error there, 5.5 Phi(-5.5) = 1e-7, vanishes for larger |x|. Error at
-// most 2.1e-7 |x| (every float from 0.5 to 12). A quotient needs 20 operations; erf in two ranges with an exp
-// needs 35, and GELU is a tenth of an int8 product's time at k = 768.
+// most 2.1e-7 |x| (every float from 0.5 to 12). A quotient needs 20 operations; erf in two ranges
+// with an exp needs 35, and GELU is a tenth of an int8 product's time at k = 768.
 KERNEL_INLINE lanes lanes_gelu(lanes x) {
     const lanes c = lanes_min(lanes_all(5.5f), lanes_max(lanes_all(-5.5f), x));
     const lanes t = lanes_mul(c, c);

@@ -31,6 +31,32 @@ KERNEL_INLINE int tile_rows(int rows_left) {
     return (rows_left + tiles - 1) / tiles;
 }
 
+// What comes after this panel, fetched into the second-level cache while this one is multiplied:
+// each tile of rows fetches its share, step bytes at each step over k. Weights in memory, n = 2304,
+// k = 768, f32: 794 against 847 us at m = 25, 516 against 539 at m = 16, the same elsewhere
+// (checkkernels --bench --cold -f "gemm_f32 m 25 n 2304", EPYC Zen 4, huge pages).
+typedef struct ahead {
+    const char *p;
+    size_t step;
+} ahead;
+
+// For rows [i, i + rows) of m, over a panel of n_steps times step_bytes that the next one follows;
+// the last panel fetches itself, which costs nothing.
+KERNEL_INLINE ahead ahead_of(const void *panel, size_t n_steps, size_t step_bytes, int i, int rows,
+                             int m, bool is_last) {
+    const size_t panel_bytes = n_steps * step_bytes;
+    const char *next = (const char *)panel + (is_last ? 0 : panel_bytes);
+    return (ahead){next + panel_bytes / (size_t)m * (size_t)i,
+                   step_bytes * (size_t)rows / (size_t)m};
+}
+
+// Two lines: with one or two tiles of rows the rest is left to the hardware.
+KERNEL_INLINE void fetch(ahead *a) {
+    __builtin_prefetch(a->p, 0, 2);
+    __builtin_prefetch(a->p + 64, 0, 2);
+    a->p += a->step;
+}
+
 KERNEL_INLINE lanes load_columns(const float *p, int columns) {
     return columns >= 16 ? lanes_load(p) : lanes_load_first(p, columns > 0 ? columns : 0);
 }
