@@ -25,6 +25,9 @@ typedef struct harness_options {
     int token_budget, batch_size, padded_length;
     bool is_sorted;
     bool is_emulated;  // bf16 and f16 products even where the CPU has none
+    bool has_change;   // one matrix in another precision
+    int changed_matrix;
+    wb_precision changed_precision;
 } harness_options;
 
 static inline void require(bool condition, const char *what) {
@@ -51,6 +54,7 @@ static inline harness *harness_open(const wb_shape *shape, const harness_options
     wb_status status = wb_plan_init(&h->plan, shape, &options, &h->kernels, &h->cpu, &err);
     require(!status, err.message);
     if (o->block_rows) h->plan.block_rows = o->block_rows;
+    if (o->has_change) h->plan.matrices[o->changed_matrix].precision = o->changed_precision;
     const wb_tensor_source source = random_source(&h->shape);
     status = wb_weights_open(&h->weights, &h->plan, &h->kernels, &source, &err);
     require(!status, err.message);

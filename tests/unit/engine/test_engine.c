@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "../../support/model_folder.h"
+#include "../../support/model_harness.h"
+#include "engine/engine.h"
 
 static const wb_shape shape = {.n_layers = 2,
                                .d_model = 42,
@@ -331,6 +333,52 @@ static void test_mixed_is_measured(void **state) {
     wb_inputs_close(inputs);
 }
 
+// Relative to the logits' spread around each label's mean, from two f32 arrays.
+static double error_of(const float *changed, const float *f32) {
+    double moved = 0.0, spread = 0.0;
+    for (int label = 0; label < N_LABELS; label++) {
+        double mean = 0.0;
+        for (int i = 0; i < N_TEXTS; i++) mean += (double)f32[i * N_LABELS + label] / N_TEXTS;
+        for (int i = label; i < N_TEXTS * N_LABELS; i += N_LABELS) {
+            moved += ((double)changed[i] - (double)f32[i]) * ((double)changed[i] - (double)f32[i]);
+            spread += ((double)f32[i] - mean) * ((double)f32[i] - mean);
+        }
+    }
+    return sqrt(moved / spread);
+}
+
+// A matrix's error is what a forward with just that matrix changed shows.
+static void test_mixed_errors_are_of_single_changes(void **state) {
+    const fixture *f = *state;
+    wb_inputs *inputs;
+    assert_int_equal(wb_inputs_open(&inputs, f->model, f->texts, N_TEXTS, 0, NULL), WB_OK);
+    wb_options options = wb_default_options();
+    options.technique = "mixed+packed";
+    options.calibration = inputs;
+    wb_engine *engine = open_engine(f, &options);
+    int n_changed = 0;
+    for (int i = 0; i < engine->plan.n_matrices; i++) {
+        const wb_matrix *matrix = &engine->plan.matrices[i];
+        if (matrix->precision == WB_F32) continue;
+        float f32[N_TEXTS * N_LABELS], changed[N_TEXTS * N_LABELS];
+        harness_options alone = {.technique = "baseline+packed"};
+        harness *h = harness_open(&shape, &alone);
+        harness_forward(h, &inputs->lists, f32, NULL);
+        harness_close(h);
+        alone.has_change = true;
+        alone.changed_matrix = i;
+        alone.changed_precision = matrix->precision;
+        h = harness_open(&shape, &alone);
+        harness_forward(h, &inputs->lists, changed, NULL);
+        harness_close(h);
+        assert_true(fabs(matrix->error - error_of(changed, f32)) < 1e-9);
+        n_changed++;
+    }
+    assert_true(n_changed > 0);
+    wb_engine_close(engine);
+    wb_inputs_close(inputs);
+}
+
 static void refuse(const fixture *f, const wb_options *options, wb_status want) {
     wb_engine *engine = (wb_engine *)f->model;
     wb_error err = {.message = ""};
@@ -397,6 +445,7 @@ int main(void) {
         cmocka_unit_test(test_what_a_forward_did),
         cmocka_unit_test(test_plan_in_words),
         cmocka_unit_test(test_mixed_is_measured),
+        cmocka_unit_test(test_mixed_errors_are_of_single_changes),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_machine),
     };
