@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Candidates are found by their first byte, which for BERT is always '[': one memchr over a text
-// that has none.
+// that has none. From there the trie is walked; an automaton over all tokens would save nothing,
+// because tokens are short and their first byte is rare.
 #include <string.h>
 
 #include "text/added.h"
@@ -13,12 +14,12 @@ wb_status wb_added_open(wb_added *added, const wb_added_token *tokens, wb_piece 
     if (n == 0) return WB_OK;
     added->tokens = wb_alloc_array(n, sizeof *added->tokens);
     if (!added->tokens) return wb_fail(err, WB_ERR_MEMORY, 0, "added tokens: no memory for %zu", n);
-    int n_first = 0;
+    int n_first = 0;  // how many different first bytes
     for (size_t i = 0; i < n; i++) {
         const uint8_t first = patterns[i].text[0];
         added->tokens[i] = tokens[i];
         added->tokens[i].content = NULL;
-        patterns[i].value = (int32_t)i;
+        patterns[i].value = (int32_t)i;  // of equal patterns the trie keeps the last token
         n_first += !added->begins[first];
         added->begins[first] = true;
         added->only_byte = first;
@@ -72,6 +73,7 @@ static uint32_t code_before(const uint8_t *text, size_t at, size_t *start) {
     return WB_REPLACEMENT;
 }
 
+// Whether a letter, digit or mark touches text[start, end): then it is part of a longer word.
 static bool is_beside_word(const uint8_t *text, size_t n_bytes, size_t start, size_t end) {
     size_t unused;
     return (start > 0 && wb_unicode_is_word(code_before(text, start, &unused))) ||
@@ -83,7 +85,8 @@ static bool is_space(uint32_t code) {
     return wb_unicode_classify(code).flags & WB_UNICODE_SPACE;
 }
 
-// Widens match over the white space that its token takes, but not before floor.
+// Widens match over the white space that its token takes, but not before floor: what an earlier
+// match took is gone.
 static void strip(const wb_added_token *token, const uint8_t *text, size_t n_bytes, size_t floor,
                   wb_added_match *match) {
     size_t start = match->start, n_used;
@@ -103,6 +106,8 @@ bool wb_added_next(const wb_added *added, const uint8_t *text, size_t n_bytes, w
         if (at >= n_bytes) return false;
         size_t n_match = 0;
         const wb_added_token *token = match_longest(added, text + at, n_bytes - at, &n_match);
+        // A match that is rejected below is used up as well: Hugging Face looks for no shorter one
+        // in its place.
         scan->searched = token ? at + n_match : at + 1;
         if (!token) continue;
         if (token->is_single_word && is_beside_word(text, n_bytes, at, at + n_match)) continue;

@@ -39,6 +39,9 @@ struct wb_normalizer {
 
 // ---- Building ----
 
+// The order of these tests is the order of Hugging Face's steps: what cleaning drops is never
+// spaced, what is spaced as Chinese is never looked at as punctuation. A space counts as one even
+// without cleaning, because words are split there later.
 static int kind_of(const wb_normalizer_options *options, wb_unicode_class class) {
     if (options->clean_text && class.flags & WB_UNICODE_DROP) return DROP;
     if (class.flags & WB_UNICODE_SPACE) return SPACE;
@@ -66,6 +69,8 @@ static bool own_block(wb_normalizer *normalizer, uint32_t page) {
     return true;
 }
 
+// Whole pages keep sharing a block: private use and the ideographs are most of Unicode and cost
+// nothing.
 static bool set_range(wb_normalizer *normalizer, uint32_t first, uint32_t last, int value) {
     for (uint32_t code = first; code <= last;) {
         const uint32_t page = code / BLOCK;
@@ -95,10 +100,6 @@ static bool add_expansion(wb_normalizer *normalizer, uint32_t code) {
 
     uint32_t bare[WB_UNICODE_MAX] = {code};
     const int n_bare = options->strip_accents ? wb_unicode_strip(code, bare) : 1;
-    // Spaces go around a Chinese character before it is decomposed: what it becomes may be
-    // in no Chinese range, and what others become stays unspaced even if it is in one.
-    wb_normalizer_options later = *options;
-    later.chinese_chars = false;
     expansion *e = &normalizer->expansions[normalizer->n_expansions];
     e->n = 0;
     for (int i = 0; i < n_bare; i++) {
@@ -106,15 +107,18 @@ static bool add_expansion(wb_normalizer *normalizer, uint32_t code) {
         const int n_lower = options->lowercase ? wb_unicode_lower(bare[i], lower) : 1;
         for (int k = 0; k < n_lower; k++) {
             e->to[e->n] = lower[k];
+            // A Chinese character is spaced before it is decomposed, into what may be in no
+            // Chinese range.
             e->kind[e->n++] =
                 (uint8_t)(kind == CHINESE ? CHINESE
-                                          : kind_of(&later, wb_unicode_classify(lower[k])));
+                                          : kind_of(options, wb_unicode_classify(lower[k])));
         }
     }
     if (e->n == 1 && e->to[0] == code) return true;
     return set_range(normalizer, code, code, N_KINDS + (int)normalizer->n_expansions++);
 }
 
+// First what every code point is, then over it what some become.
 static bool build(wb_normalizer *normalizer) {
     const wb_normalizer_options *options = &normalizer->options;
     for (size_t i = 0; i < wb_unicode_n_classes; i++) {
@@ -223,6 +227,8 @@ static void sort_run(writer *w) {
     }
 }
 
+// Writes one code point of the output. Everything but a floating mark ends the run of those; a
+// dropped mark (DROP) does not, because ordering comes before dropping and it moves within the run.
 static void put(writer *w, uint32_t code, int kind) {
     if (kind == DROP) return;
     if (kind == FLOATING) {
@@ -239,6 +245,7 @@ static void put(writer *w, uint32_t code, int kind) {
     if (is_spaced) w->out[w->n_out++] = ' ';
 }
 
+// Writes what one code point of the input becomes.
 static void put_any(writer *w, uint32_t code) {
     const wb_normalizer *normalizer = w->normalizer;
     const int what = look_up(normalizer, code);
@@ -290,6 +297,7 @@ size_t wb_normalizer_apply(const wb_normalizer *normalizer, const uint8_t *text,
     writer w = {.normalizer = normalizer, .out = out, .for_words = for_words};
     size_t at = 0;
     while (at < n_bytes) {
+        // With a run open the next character goes the slow way, which closes it.
         if (text[at] < 0x80 && !w.has_run) {
             const size_t n_plain =
                 copy_ascii(text + at, n_bytes - at, normalizer->options.lowercase, w.out + w.n_out);

@@ -13,6 +13,7 @@ enum {
     MAX_CONFIG_BYTES = 4 << 20,
 };
 
+// Limits before parsing: jansson takes up to 30 bytes for one of the file.
 wb_status wb_settings_load_json(json_t **json, const char *path, bool is_lenient, wb_error *err) {
     *json = NULL;
     wb_file file;
@@ -46,6 +47,7 @@ wb_status wb_settings_load_json(json_t **json, const char *path, bool is_lenient
 
 // ---- Added tokens ----
 
+// False where key is there and no boolean; *flag stays where it is missing.
 static bool read_flag(const json_t *object, const char *key, bool *flag) {
     const json_t *value = json_object_get(object, key);
     if (!value || json_is_null(value)) return true;
@@ -71,6 +73,7 @@ wb_status wb_settings_parse_token(const json_t *json, const char *path, const ch
     return WB_OK;
 }
 
+// A linear search: BERT adds five tokens, and MAX_ADDED bounds the rest.
 wb_status wb_settings_add(wb_tokenizer_settings *settings, const wb_added_token *token,
                           bool is_replacing, wb_error *err) {
     for (size_t i = 0; i < settings->n_added; i++) {
@@ -95,6 +98,7 @@ wb_status wb_settings_add(wb_tokenizer_settings *settings, const wb_added_token 
 
 // ---- Files ----
 
+// The file stays mapped: the pieces are its lines.
 static wb_status read_vocab_txt(wb_tokenizer_settings *settings, const char *path, wb_error *err) {
     const wb_status status = wb_file_map(&settings->vocab_file, path, err);
     if (status) return status;
@@ -139,6 +143,7 @@ wb_status wb_settings_read(wb_tokenizer_settings *settings, const char *dir, wb_
         !wb_path_join(vocab, sizeof vocab, dir, "vocab.txt") ||
         !wb_path_join(config, sizeof config, dir, "tokenizer_config.json"))
         return wb_fail(err, WB_ERR_IO, 0, "%.100s...: path too long", dir);
+    // The config comes last, because what it states overrides.
     const bool has_json = wb_file_exists(json);
     wb_status status = WB_OK;
     if (has_json)

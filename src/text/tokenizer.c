@@ -85,6 +85,7 @@ static int32_t find_special(const wb_tokenizer *tokenizer, const wb_tokenizer_se
     return wb_vocab_find(&tokenizer->vocab, name);
 }
 
+// Which specials go around the texts: post_processor's, else [CLS] and [SEP] by their names.
 static wb_status lay_out(wb_tokenizer *tokenizer, const wb_tokenizer_settings *settings,
                          wb_error *err) {
     tokenizer->single = settings->single;
@@ -108,6 +109,7 @@ static wb_status lay_out(wb_tokenizer *tokenizer, const wb_tokenizer_settings *s
     return WB_OK;
 }
 
+// Borrows the texts of settings and copies all of them, so that the files can be closed afterwards.
 static wb_status build(wb_tokenizer *tokenizer, wb_tokenizer_settings *settings, wb_error *err) {
     wb_status status = wb_normalizer_open(&tokenizer->normalizer, &settings->normalizer, err);
     if (!status)
@@ -165,7 +167,7 @@ int wb_tokenizer_max_length(const wb_tokenizer *tokenizer) {
 
 // ---- Encoding ----
 
-enum { CHUNK = 512 };  // most texts of GLUE are one chunk
+enum { CHUNK = 512 };  // bytes; all but 68 of 40,166 dev texts of SST-2 and MNLI are one chunk
 
 static wb_status fail_text(size_t n_bytes, wb_error *err) {
     return wb_fail(err, WB_ERR_MEMORY, 0, "text: no memory to normalize %zu bytes of it", n_bytes);
@@ -184,6 +186,7 @@ static size_t measure_chunk(const uint8_t *text, size_t n_bytes) {
 // Appends the ids of text that holds no added tokens.
 static wb_status encode_words(const wb_tokenizer *tokenizer, const wb_normalizer *normalizer,
                               const uint8_t *text, size_t n_bytes, wb_ids *out, wb_error *err) {
+    // What wb_normalizer_capacity says of a chunk; only a stretch without spaces needs more.
     uint8_t room[6 * CHUNK + 16 + WB_WORDPIECE_SLACK];
     for (size_t at = 0; at < n_bytes && out->n < out->limit;) {
         const size_t n_chunk = measure_chunk(text + at, n_bytes - at);
@@ -261,6 +264,7 @@ static void share_room(size_t room, size_t *n_a, size_t *n_b) {
     *longer = room - room / 2;
 }
 
+// Writes the specials of one gap to ids; returns where they end.
 static int32_t *write_gap(const wb_template *layout, int gap, int32_t *ids) {
     for (int i = 0; i < layout->n[gap]; i++) *ids++ = layout->ids[gap][i];
     return ids;
@@ -287,6 +291,8 @@ static wb_status cut_pair(const wb_tokenizer *tokenizer, const span *a, const sp
     return status;
 }
 
+// a is written behind its specials and b behind a, as far as there is room: in most pairs that is
+// all, and nothing is written twice.
 static wb_status encode_pair(const wb_tokenizer *tokenizer, const span *a, const span *b,
                              size_t room, int32_t *ids, int *n_ids, wb_error *err) {
     const wb_template *layout = &tokenizer->pair;

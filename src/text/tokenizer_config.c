@@ -6,6 +6,7 @@
 
 #include "text/settings.h"
 
+// *value <- the boolean under key; *is_stated <- whether there is one.
 static wb_status read_bool(const json_t *config, const char *path, const char *key, bool *value,
                            bool *is_stated, wb_error *err) {
     const json_t *json = json_object_get(config, key);
@@ -36,6 +37,8 @@ static wb_status read_normalizer(wb_tokenizer_settings *settings, const json_t *
         settings->strips_as_lowercase = !has_strip;
         return WB_OK;
     }
+    // null asks for the default as much as true and false ask for themselves; a missing key asks
+    // for nothing.
     if (has_lower) options->lowercase = stated.lowercase;
     if (has_chinese) options->chinese_chars = stated.chinese_chars;
     if (has_strip) options->strip_accents = stated.strip_accents;
@@ -57,6 +60,8 @@ static wb_status read_name(wb_tokenizer_settings *settings, const json_t *config
     return wb_settings_add(settings, &token, false, err);
 }
 
+// Tokens by id, as transformers keeps them for tokenizers that are only a vocab.txt. The ids are
+// not used: Hugging Face gives out its own, in this order.
 static wb_status read_added(wb_tokenizer_settings *settings, const json_t *config, const char *path,
                             wb_error *err) {
     json_t *added = json_object_get(config, "added_tokens_decoder");
@@ -75,6 +80,7 @@ static wb_status read_added(wb_tokenizer_settings *settings, const json_t *confi
     return WB_OK;
 }
 
+// How long a text may be, and that it is cut at its end: nothing else is implemented.
 static wb_status read_limits(wb_tokenizer_settings *settings, const json_t *config,
                              const char *path, wb_error *err) {
     const json_t *length = json_object_get(config, "model_max_length");
@@ -96,6 +102,7 @@ static wb_status read_limits(wb_tokenizer_settings *settings, const json_t *conf
 
 wb_status wb_settings_read_config(wb_tokenizer_settings *settings, const char *path,
                                   wb_error *err) {
+    // Lenient, for the 1e30 of model_max_length is often written out as 31 digits.
     wb_status status = wb_settings_load_json(&settings->config_json, path, true, err);
     if (status) return status;
     const json_t *config = settings->config_json;

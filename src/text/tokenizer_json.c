@@ -18,12 +18,14 @@ static const json_t *unwrap(const json_t *part, const char *list) {
     return json_array_size(parts) == 1 ? json_array_get(parts, 0) : part;
 }
 
+// One sentence for all parts: which field, what it is, what it would have to be.
 static wb_status fail_type(const char *path, const char *field, const json_t *part,
                            const char *known, wb_error *err) {
     return wb_fail(err, WB_ERR_MODEL, 0, "%s: %s is \"%s\", only %s is known here", path, field,
                    type_of(part), known);
 }
 
+// null, no normalizer at all, is allowed: text is then only split.
 static wb_status read_normalizer(wb_tokenizer_settings *settings, const json_t *root,
                                  const char *path, wb_error *err) {
     const json_t *part = unwrap(json_object_get(root, "normalizer"), "normalizers");
@@ -68,6 +70,8 @@ static bool read_id(const json_t *json, int32_t *id) {
     return true;
 }
 
+// {"piece": id}. Of a piece that is there twice the last id counts, as in every JSON reader; two
+// pieces may share an id.
 static wb_status read_vocab(wb_tokenizer_settings *settings, json_t *vocab, const char *path,
                             wb_error *err) {
     if (!json_is_object(vocab) || json_object_size(vocab) == 0)
@@ -111,6 +115,8 @@ static wb_status read_model(wb_tokenizer_settings *settings, const json_t *root,
     return read_vocab(settings, json_object_get(model, "vocab"), path, err);
 }
 
+// Later tokens replace earlier ones of the same content. The "id" of each is not read: Hugging Face
+// too looks the content up in the vocabulary and numbers what it does not find.
 static wb_status read_added(wb_tokenizer_settings *settings, const json_t *root, const char *path,
                             wb_error *err) {
     const json_t *added = json_object_get(root, "added_tokens");
@@ -129,6 +135,7 @@ static wb_status read_added(wb_tokenizer_settings *settings, const json_t *root,
     return WB_OK;
 }
 
+// Appends the ids of one special token to a gap; false where there are none or too many.
 static bool append_ids(wb_template *layout, int gap, const json_t *ids) {
     size_t i;
     const json_t *json;
@@ -140,7 +147,8 @@ static bool append_ids(wb_template *layout, int gap, const json_t *ids) {
     return true;
 }
 
-// [CLS] A [SEP], or with B: specials, A, specials, B, specials.
+// [CLS] A [SEP], or with B: specials, A, specials, B, specials. A and B in this order, each once;
+// type_id is not read, DistilBERT has no token types.
 static bool read_layout(const json_t *items, const json_t *specials, bool is_pair,
                         wb_template *layout) {
     int gap = 0;
@@ -203,6 +211,8 @@ wb_status wb_settings_read_tokenizer_json(wb_tokenizer_settings *settings, const
                                           wb_error *err) {
     wb_status status = wb_settings_load_json(&settings->tokenizer_json, path, false, err);
     if (status) return status;
+    // "truncation", "padding" and "decoder" are not looked at: the caller says how long, nothing is
+    // padded, nothing decoded.
     const json_t *root = settings->tokenizer_json;
     const json_t *pre = unwrap(json_object_get(root, "pre_tokenizer"), "pretokenizers");
     if (strcmp(type_of(pre), "BertPreTokenizer") != 0)

@@ -6,6 +6,7 @@
 
 #include "text/trie.h"
 
+// By bytes, shorter first where one begins the other: a node's own string comes before those below.
 static int compare_texts(const wb_piece *x, const wb_piece *y) {
     const size_t n = x->n_bytes < y->n_bytes ? x->n_bytes : y->n_bytes;
     const int order = n ? memcmp(x->text, y->text, n) : 0;
@@ -38,6 +39,7 @@ static size_t count_nodes(const wb_piece *pieces, size_t n) {
     for (size_t i = 0; i < n; i++) {
         size_t common = 0;
         if (i > 0) {
+            // They differ, so the left one ends or departs before this one does.
             const wb_piece *left = &pieces[i - 1];
             while (common < left->n_bytes && left->text[common] == pieces[i].text[common]) common++;
         }
@@ -56,6 +58,7 @@ typedef struct group {
 static void write_nodes(wb_trie *trie, const wb_piece *pieces, group *groups) {
     size_t n_nodes = 1, depth = 0, depth_end = 1;
     for (size_t node = 0; node < trie->n_nodes; node++) {
+        // Nodes of one depth were appended together: where they end, the next depth begins.
         if (node == depth_end) {
             depth++;
             depth_end = n_nodes;
@@ -82,6 +85,7 @@ wb_status wb_trie_open(wb_trie *trie, wb_piece *pieces, size_t n, wb_error *err)
     trie->n_strings = sort_unique(pieces, n);
     trie->n_nodes = count_nodes(pieces, trie->n_strings);
     group *groups = NULL;
+    // Nodes are numbered in 32 bits; the files read here are too short for more.
     if (trie->n_nodes < UINT32_MAX) {
         trie->first_child = wb_alloc_array(trie->n_nodes + 1, sizeof *trie->first_child);
         trie->label = wb_alloc_array(trie->n_nodes, sizeof *trie->label);

@@ -17,6 +17,7 @@ static size_t count_up_to(const void *table, size_t n, size_t entry_bytes, uint3
     return low;
 }
 
+// Code points between the ranges are ordinary letters, or not assigned, which is the same here.
 wb_unicode_class wb_unicode_classify(uint32_t code) {
     const size_t n =
         count_up_to(wb_unicode_classes, wb_unicode_n_classes, sizeof *wb_unicode_classes, code);
@@ -41,6 +42,7 @@ int wb_unicode_lower(uint32_t code, uint32_t *out) {
         count_up_to(wb_unicode_cases, wb_unicode_n_cases, sizeof *wb_unicode_cases, code);
     if (n == 0) return 1;
     const wb_unicode_case *range = &wb_unicode_cases[n - 1];
+    // Steps of 2 skip the small letters between the capitals.
     if (code <= range->last && (code - range->first) % range->step == 0)
         out[0] = (uint32_t)((int32_t)code + range->delta);
     return 1;
