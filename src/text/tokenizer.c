@@ -63,10 +63,11 @@ static wb_status open_added(wb_tokenizer *tokenizer, const wb_tokenizer_settings
         const wb_added_token *token = &settings->added[i];
         if (token->is_normalized != is_normalized) continue;
         tokens[n] = *token;
-        patterns[n] =
-            (wb_piece){.text = (const uint8_t *)token->content, .n_bytes = strlen(token->content)};
         if (is_normalized)
             status = normalize_content(tokenizer, token->content, settings->dir, &patterns[n], err);
+        else
+            patterns[n] = (wb_piece){.text = (const uint8_t *)token->content,
+                                     .n_bytes = strlen(token->content)};
         n++;
     }
     wb_added *added = is_normalized ? &tokenizer->normalized : &tokenizer->raw;
