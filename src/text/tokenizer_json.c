@@ -61,11 +61,12 @@ static wb_status read_normalizer(wb_tokenizer_settings *settings, const json_t *
     return WB_OK;
 }
 
-// Ids reach INT32_MAX - 1, so that their number is an int32_t.
+// Ids stay below 2^30, far above any vocabulary, so that added tokens can be numbered after the
+// largest within an int32_t.
 static bool read_id(const json_t *json, int32_t *id) {
     if (!json_is_integer(json)) return false;
     const json_int_t value = json_integer_value(json);
-    if (value < 0 || value >= INT32_MAX) return false;
+    if (value < 0 || value >= (json_int_t)1 << 30) return false;
     *id = (int32_t)value;
     return true;
 }

@@ -92,7 +92,7 @@ static const struct {
     {{VOCAB, "{" PRE ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":-1}}}", NULL},
      WB_ERR_MODEL,
      "\"a\" no valid id"},
-    {{VOCAB, "{" PRE ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":2147483647}}}", NULL},
+    {{VOCAB, "{" PRE ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":1073741824}}}", NULL},
      WB_ERR_MODEL,
      "\"a\" no valid id"},
     {{VOCAB, "{" PRE ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":1.5}}}", NULL},
