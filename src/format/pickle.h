@@ -39,7 +39,7 @@ typedef struct wb_pickle {
 } wb_pickle;
 
 // *out <- the state dict pickled in bytes [first, first + n_bytes) of source, protocols 2 to 5.
-// Takes at most 48 bytes a byte of the pickle and 32 MB in all, and time linear in it.
+// Takes at most 32 bytes a byte of the pickle and 16 MB in all, and time linear in it.
 //   WB_ERR_FORMAT no pickle, WB_ERR_MODEL a pickle of something else, WB_ERR_MEMORY
 wb_status wb_pickle_open(wb_pickle *out, const wb_source *source, uint64_t first, uint64_t n_bytes,
                          wb_error *err);

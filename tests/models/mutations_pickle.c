@@ -253,6 +253,10 @@ const mutation pickle_mutations[] = {
          "\\x80\\x04ctorch._utils\n_rebuild_tensor_v2\n\\x94((\\x8c\\x07storagectorch\n"
          "FloatStorage\n\\x8c\\x010\\x8c\\x03cpuK\\xc0tQK\\x00)))t\\x94]",
          "h\\x00h\\x01Ra", 16000, "it has no end"),
+    BOMB("8,200 tensors",
+         "\\x80\\x04ctorch._utils\n_rebuild_tensor_v2\n\\x94((\\x8c\\x07storagectorch\n"
+         "FloatStorage\n\\x8c\\x010\\x8c\\x03cpuK\\xc0tQK\\x00)))t\\x94]",
+         "h\\x00h\\x01Ra", 8200, "it has no end"),
     BOMB("a million dictionaries", "\\x80\\x02]", "}a", 1 << 20, "it has no end"),
     BOMB("items without end", "\\x80\\x02}}", "K\\x01K\\x01s", 1 << 18, "it has no end"),
     BOMB("a million frames", "\\x80\\x04", "\\x95\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00", 1 << 17,
