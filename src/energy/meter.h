@@ -30,6 +30,7 @@ typedef struct wb_samples {
     int n_points, stride, n_skipped;
     wb_error failure;  // of the last read; status WB_OK when it succeeded
     wb_phase phase;    // in seconds since the clock's zero; outlives intervals
+    bool is_unsteady;  // too dear to be watched, and without a beat: any step must do as a point
 } wb_samples;
 
 struct wb_meter {

@@ -2,7 +2,7 @@
 // RAPL again, through perf_event_open on the "power" PMU: for machines whose powercap is closed
 // to users while perf is open. The kernel removes wraps. Under a root that is not the machine's
 // own the counts cannot come from a system call; they come from files beside the events
-// (recorded/EVENT-cpuN), which tools/record_machine.sh writes.
+// (recorded/EVENT-cpuN).
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdio.h>

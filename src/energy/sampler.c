@@ -52,11 +52,16 @@ static bool locate_step(wb_meter *meter, uint64_t now_ns, wb_point *point) {
     wb_samples *s = &meter->samples;
     const double gap_s = (double)(now_ns - s->read_ns) * 1e-9, now_s = (double)now_ns * 1e-9;
     const double t_s = now_s - (double)s->start_ns * 1e-9;
-    const double width_s = meter->interval_s > 0.0 ? fmin(gap_s, meter->interval_s) : gap_s;
+    // Joules that are summed up here are those of this very moment.
+    const double limit_s = meter->view.is_integrated ? 0.0
+                           : meter->interval_s > 0.0 ? meter->interval_s
+                                                     : gap_s;
+    const double width_s = fmin(gap_s, limit_s);
     double edge_s = now_s - 0.5 * width_s, error_s = width_s / SQRT_12;
     if (width_s <= MAX_EDGE_S)
         wb_phase_see(&s->phase, meter->interval_s, edge_s, error_s);
-    else if (!wb_phase_latest(&s->phase, now_s, &edge_s, &error_s) || !is_close(error_s, t_s))
+    else if (!s->is_unsteady &&
+             (!wb_phase_latest(&s->phase, now_s, &edge_s, &error_s) || !is_close(error_s, t_s)))
         return false;
     point->t_s = edge_s - (double)s->start_ns * 1e-9;
     point->edge_s = error_s * SQRT_12;
@@ -144,45 +149,53 @@ double wb_sampler_patience_s(const wb_meter *meter) {
     return fmax(1.0, 5.0 * meter->interval_s);
 }
 
-// Is each read of the next window a point in time: by being frequent, or by the counter's beat? An
-// H100 needs 2 s of watching for that, once for each meter.
+// Is each read of the next window a point in time: by being frequent, by the counter being so, or
+// by its beat? An H100 needs 2 s of watching for that, once for each meter.
 static bool can_predict(const wb_meter *meter) {
     const wb_phase *phase = &meter->samples.phase;
     const double usual_window_s = 2.0;
-    if ((double)wb_sampler_window_period_ns(meter) * 1e-9 <= MAX_EDGE_S) return true;
+    const double period_s = (double)wb_sampler_window_period_ns(meter) * 1e-9;
+    const bool is_frequent = meter->interval_s > 0.0 && meter->interval_s <= MAX_EDGE_S;
+    if (period_s <= MAX_EDGE_S || is_frequent || meter->view.is_integrated) return true;
     if (!phase->has_edge) return false;
     const double n = usual_window_s / phase->interval_s;
     return is_close(hypot(phase->edge_error_s, n * phase->interval_error_s), usual_window_s);
 }
 
+// How long the beat may take to be found; the H100's, twice.
+static const double MAX_WATCH_S = 4.0;
+
 wb_status wb_sampler_wait_for_step(wb_meter *meter, wb_error *err) {
     const wb_energy_clock *clock = &meter->host.clock;
-    double last_step_s = 0.0;
+    const double start_s = wb_meter_now_s(meter);
+    double last_step_s = start_s;
     int n_before = -1;  // steps after the first read: an earlier one may be long past
     for (;;) {
         // The sampler may find the step instead; it too lies between two reads of this loop.
         pthread_mutex_lock(&meter->lock);
+        wb_samples *s = &meter->samples;
         const wb_status status = read_locked(meter, err);
-        const int n_steps = meter->samples.n_steps;
-        const bool is_predictable = can_predict(meter);
+        const int n_steps = s->n_steps;
+        const double now_s = wb_meter_now_s(meter);
+        const bool is_known = s->is_unsteady || can_predict(meter);
+        if (!is_known && now_s - start_s > MAX_WATCH_S) s->is_unsteady = true;
         pthread_mutex_unlock(&meter->lock);
         if (status) return status;
         const bool has_stepped = n_before >= 0 && n_steps > n_before;
-        if (has_stepped && is_predictable) return WB_OK;
-        if (has_stepped || n_before < 0) last_step_s = wb_meter_now_s(meter);
+        if (has_stepped && is_known) return WB_OK;
+        if (has_stepped || n_before < 0) last_step_s = now_s;
         n_before = n_steps;
-        const double waited_s = wb_meter_now_s(meter) - last_step_s;
-        if (waited_s > wb_sampler_patience_s(meter))
+        if (now_s - last_step_s > wb_sampler_patience_s(meter))
             return wb_fail(err, WB_ERR_REFUSED, 0,
                            "dead counter: %s has not moved for %.1f s; use another source",
-                           meter->source->name, waited_s);
+                           meter->source->name, now_s - last_step_s);
         clock->sleep_ns(clock->context, FAST_PERIOD_NS);
     }
 }
 
-// One two-hundredth of the time at most: half of the percent that the meter promises to stay under.
+// A quarter of the percent that the meter promises to stay under; reads at both ends come on top.
 static uint64_t affordable_period_ns(const wb_meter *meter) {
-    return (uint64_t)(200.0 * meter->read_s * 1e9);
+    return (uint64_t)(400.0 * meter->read_s * 1e9);
 }
 
 uint64_t wb_sampler_window_period_ns(const wb_meter *meter) {

@@ -20,6 +20,7 @@ typedef struct run {
     wb_meter *meter;
     const wb_window_options *options;
     double begin_s, end_s;  // of all passes, since the interval began
+    double enough_s;        // when min_s and min_ticks were reached; 0: not yet
     double start_j;         // modelled: CPU joules when they began
     int passes;
     bool is_modelled;
@@ -74,11 +75,16 @@ static wb_status check_alive(const wb_meter *meter, const progress *p, double no
 }
 
 // Is there a point within the counter's last interval before the end? One more read may bring it; a
-// read that falls on an edge does not, and then another pass is run.
-static wb_status try_to_end(const run *r, bool *has_ended, wb_error *err) {
-    const double usual_s = (double)r->meter->source->period_ms * 1e-3;
+// read that falls on an edge does not, and then another pass is run, but not for ever.
+static wb_status try_to_end(run *r, bool *has_ended, wb_error *err) {
+    // A counter whose steps are known only when they are read has them as often as that.
+    const double period_s = (double)wb_sampler_window_period_ns(r->meter) * 1e-9;
+    const bool is_read_seldom = r->meter->samples.is_unsteady || r->meter->view.is_integrated;
+    const double usual_s = is_read_seldom ? period_s : (double)r->meter->source->period_ms * 1e-3;
     const double recent_s = 1.5 * fmax(r->meter->interval_s, usual_s);
-    *has_ended = r->end_s - look(r).last_point_s <= recent_s;
+    if (r->enough_s == 0.0) r->enough_s = r->end_s;
+    *has_ended = r->end_s - look(r).last_point_s <= recent_s ||
+                 r->end_s - r->enough_s > wb_sampler_patience_s(r->meter);
     if (*has_ended) return WB_OK;
     const wb_status status = wb_sampler_read(r->meter, err);
     *has_ended = r->end_s - look(r).last_point_s <= recent_s;
