@@ -321,7 +321,8 @@ static void scores_draw(plot *p, int index, place_box area) {
     write_names(p, q);
     axis_pad(&x, 0.05, 0.05 + 6.5 * p->letter / (area.right - area.left));
     axis_write(p->script, "x", &x, tics_for(area));
-    if (q->reference && !isnan(q->reference->row->score)) {
+    // A share of a score that is not above chance says nothing.
+    if (q->reference && q->reference->row->score > 0.0) {
         const double score = q->reference->row->score;
         plot_rule(p, 'x', score, "");
         fprintf(p->script,

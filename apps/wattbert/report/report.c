@@ -33,6 +33,10 @@ static void write_caption(FILE *page, const figure *f, const summary *s, int num
     if (f->has_energy) page_badge(page, s->method & METHOD_MODELLED);
     fputs("</b> ", page);
     html_text(page, f->how);
+    int n_panels = 0;
+    for (int i = 0; i < s->n_panels; i++) n_panels += f->is_shown(s, &s->panels[i]);
+    if (!f->is_single && n_panels > PLOT_MAX_PANELS)
+        html_printf(page, " Only the first %d of %d are drawn.", PLOT_MAX_PANELS, n_panels);
     fputs(" <small>", page);
     fprintf(
         page,

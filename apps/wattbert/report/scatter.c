@@ -193,7 +193,8 @@ static void frontier_data(FILE *script, const summary *s, int index) {
 
 static void frontier_draw(plot *p, int index, place_box area) {
     const panel *q = panel_at(p->summary, index);
-    const double least = q->reference ? SUMMARY_KEPT_SHARE * q->reference->row->score : NAN;
+    const double score_kept = q->reference ? SUMMARY_KEPT_SHARE * q->reference->row->score : NAN;
+    const double least = score_kept > 0.0 ? score_kept : NAN;
     axis x = axis_log(), y = axis_linear();
     axis_add(&y, least);
     fit_axes(q, score_against_energy, &x, &y);

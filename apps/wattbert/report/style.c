@@ -45,6 +45,7 @@ const char *const page_style[] = {
     "th small,td small{display:block;line-height:1.35}\n"
     "th:first-child,td.text,th.text{text-align:left}\n"
     "tbody th{font-weight:600}\n"
+    ".techniques tbody th{white-space:normal;max-width:19em}\n"
     "td b{font-weight:500}\n"
     ".techniques th:first-child{position:sticky;left:0;background:var(--paper);z-index:1}\n"
     ".techniques .choice th,.techniques .choice td{background:var(--band)}\n"

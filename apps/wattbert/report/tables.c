@@ -116,8 +116,13 @@ static void write_name(FILE *page, const panel *p, const entry *e) {
     if (e == p->choice && e != p->reference)
         fputs(" <span class=\"badge best\">cheapest</span>", page);
     fputs("<small>", page);
-    html_printf(page, "%s%s%s, %s", row->precision, *row->precision ? ", " : "", row->attention,
-                row->packing);
+    const char *const parts[] = {row->precision, row->attention, row->packing};
+    bool is_first = true;
+    for (int i = 0; i < 3; i++) {
+        if (!*parts[i]) continue;
+        html_printf(page, "%s%s", is_first ? "" : ", ", parts[i]);
+        is_first = false;
+    }
     fputs("</small></th>\n", page);
 }
 
