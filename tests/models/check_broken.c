@@ -90,6 +90,15 @@ static int count_open_files(void) {
     return n;
 }
 
+int count_mappings(const char *dir) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    int n = 0;
+    while (maps && fgets(line, sizeof line, maps)) n += strstr(line, dir) != NULL;
+    if (maps) fclose(maps);
+    return n;
+}
+
 static void report(broken_test *t, const mutation *m, int variant, const char *what,
                    const wb_error *err) {
     t->n_failed++;
@@ -125,6 +134,7 @@ void check_broken(void *context, const folder *f, const mutation *m, int variant
     if (fault) report(t, m, variant, fault, &err);
     if (heap_bytes() != before) report(t, m, variant, "memory leaked", &err);
     if (count_open_files() != n_files) report(t, m, variant, "a file left open", &err);
+    if (count_mappings(t->dir) != 0) report(t, m, variant, "a file left mapped", &err);
     if (peak > FIXED_BYTES + (size_t)t->most_ratio * size) {
         printf("%zu bytes for a folder of %zu\n", peak, size);
         report(t, m, variant, "too much memory", &err);

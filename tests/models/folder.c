@@ -107,6 +107,10 @@ void folder_write(const folder *f, const char *dir) {
     for (int i = 0; i < f->n; i++) {
         char path[256];
         path_of(path, sizeof path, dir, f->files[i].name);
+        if (f->files[i].is_pipe) {
+            if (mkfifo(path, 0600) != 0) abort();
+            continue;
+        }
         if (f->files[i].is_directory) {
             if (mkdir(path, 0700) != 0) abort();
             continue;

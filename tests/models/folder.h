@@ -18,7 +18,7 @@ typedef enum folder_form {
 typedef struct folder_file {
     char name[64];
     bytes contents;
-    bool is_directory;
+    bool is_directory, is_pipe;
 } folder_file;
 
 typedef struct folder {
@@ -88,6 +88,8 @@ visit_folder check_broken;
 size_t heap_bytes(void);
 size_t heap_peak(void);
 void reset_peak(void);
+// How many mappings of files in dir this process has; 0 where /proc does not say.
+int count_mappings(const char *dir);
 // The nth allocation from now fails, once; 0: none does.
 void fail_allocation(size_t n);
 

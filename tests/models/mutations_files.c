@@ -42,6 +42,13 @@ static void make_directory(folder *f, const mutation *m, int variant) {
     f->files[f->n - 1].is_directory = true;
 }
 
+// A named pipe that nobody writes to: opening it must not wait.
+static void make_pipe(folder *f, const mutation *m, int variant) {
+    (void)variant;
+    folder_add(f, m->file);
+    f->files[f->n - 1].is_pipe = true;
+}
+
 // The first shard's bytes become the second's.
 static void exchange_shard(folder *f, const mutation *m, int variant) {
     (void)variant;
@@ -127,6 +134,10 @@ const mutation file_mutations[] = {
     MAKE_DIRECTORY(TORCH, "pytorch_model.bin"),
     MAKE_DIRECTORY(TORCH_SHARDS, "pytorch_model.bin.index.json"),
     MAKE_DIRECTORY(SAFETENSORS_SHARDS, "model-00002-of-00002.safetensors"),
+    {"a pipe for a configuration", SAFETENSORS, make_pipe, "config.json", NULL, NULL,
+     "not a regular file", 0, 0},
+    {"a pipe for weights", TORCH, make_pipe, "pytorch_model.bin", NULL, NULL, "not a regular file",
+     0, 0},
     {"a broken safetensors next to a sound archive", TORCH, set_text, "model.safetensors", NULL,
      "x", "shorter", 0, 0},
     {"weights of the other format", SAFETENSORS, set_text, "model.safetensors", NULL,

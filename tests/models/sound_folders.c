@@ -27,7 +27,9 @@ static wb_checkpoint *open_folder_of(const folder *f) {
 }
 
 static void close_folder(wb_checkpoint *checkpoint, folder *f) {
+    assert_int_not_equal(count_mappings(dir), 0);
     wb_checkpoint_close(checkpoint);
+    assert_int_equal(count_mappings(dir), 0);
     folder_erase(f, dir);
     folder_close(f);
 }
