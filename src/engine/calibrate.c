@@ -33,6 +33,7 @@ typedef struct calibration {
     wb_candidate *candidates;  // [n_matrices, n_precisions]
 } calibration;
 
+// The calibration's own team: its plan and weights, the engine's threads.
 static wb_team team_of(calibration *c, bool is_split) {
     return (wb_team){.plan = &c->plan,
                      .kernels = &c->engine->kernels,
@@ -43,6 +44,8 @@ static wb_team team_of(calibration *c, bool is_split) {
 
 // ---- The f32 run that all others are compared with ----
 
+// c->inputs[layer] <- what enters each layer, so that a trial of a matrix in layer 4 need not run
+// layers 0 to 3 again: half the work of all trials.
 static void keep_layer_input(void *context, wb_tap_point point, int layer, const float *x,
                              int n_rows) {
     calibration *c = context;
@@ -52,6 +55,8 @@ static void keep_layer_input(void *context, wb_tap_point point, int layer, const
     memcpy(c->inputs[next], x, (size_t)n_rows * (size_t)c->plan.shape.d_model * sizeof *x);
 }
 
+// Root mean square of logits[n_texts, n_labels] around each label's mean: what tells texts apart. A
+// constant that all texts share decides nothing and must not make errors look small.
 static double measure_spread(const float *logits, int n_texts, int n_labels) {
     double squares = 0.0;
     for (int label = 0; label < n_labels; label++) {
@@ -65,6 +70,7 @@ static double measure_spread(const float *logits, int n_texts, int n_labels) {
     return sqrt(squares / ((double)n_texts * n_labels));
 }
 
+// Of c->changed against c->logits; infinite where the logits have no spread to compare with.
 static double measure_error(const calibration *c) {
     const int n = c->batch.n_texts * c->plan.shape.n_labels;
     double squares = 0.0;
@@ -85,6 +91,8 @@ static void run_reference(calibration *c) {
 
 // ---- One matrix in one precision ----
 
+// Nanoseconds a token of one product on one thread, the conversion of its activations included.
+// Kernels do not look at values, so any will do.
 static double time_product(calibration *c, const wb_linear *linear) {
     const wb_team team = team_of(c, false);
     const int m = COST_ROWS < c->plan.block_rows ? COST_ROWS : c->plan.block_rows;
@@ -114,6 +122,8 @@ static double cost_of(calibration *c, int matrix, int candidate, const wb_linear
     return c->candidates[same * c->n_precisions + candidate].cost_ns;
 }
 
+// Puts one matrix in its place in another precision, runs the rest of the forward, puts f32 back.
+// The last layer is where the head's trials start: its pruned output is not kept.
 static wb_status try_candidate(calibration *c, int matrix, int candidate, wb_error *err) {
     const wb_precision precision = c->precisions[candidate];
     wb_linear changed;
@@ -136,6 +146,7 @@ static wb_status try_candidate(calibration *c, int matrix, int candidate, wb_err
     return WB_OK;
 }
 
+// candidates[matrix, precision] <- all of them; f32 is its own reference.
 static wb_status try_all(calibration *c, wb_error *err) {
     for (int matrix = 0; matrix < c->plan.n_matrices; matrix++) {
         c->candidates[matrix * c->n_precisions] =
@@ -151,6 +162,7 @@ static wb_status try_all(calibration *c, wb_error *err) {
 
 // ---- Opening and closing ----
 
+// What this CPU has arithmetic for, f32 first.
 static void list_precisions(calibration *c) {
     const wb_kernels *kernels = &c->engine->kernels;
     c->precisions[c->n_precisions++] = WB_F32;
@@ -200,6 +212,7 @@ static void form_batch(calibration *c, const wb_inputs *texts) {
     (void)wb_batch_next(&c->batch, &cursor);
 }
 
+// All arrays of a calibration but the weights; sized by the batch, so after form_batch().
 static wb_status open_buffers(calibration *c, wb_error *err) {
     const wb_shape *shape = &c->plan.shape;
     const size_t rows = (size_t)c->batch.n_rows, d = (size_t)shape->d_model;

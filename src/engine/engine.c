@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 
+// Static strings, because wb_matrix_plan borrows them.
 static const char *precision_words(const wb_matrix *matrix) {
     if (!matrix->is_autocast) return wb_precision_name(matrix->precision);
     return matrix->precision == WB_BF16 ? "bf16+autocast" : "f16+autocast";
@@ -22,6 +23,7 @@ static void describe_matrices(wb_engine *engine) {
     }
 }
 
+// Everything that can be asked of the plan later, fixed now: an engine never changes its mind.
 static void describe(wb_engine *engine) {
     const wb_plan *plan = &engine->plan;
     wb_plan_describe(&engine->words, plan, &engine->kernels);
@@ -39,6 +41,8 @@ static void describe(wb_engine *engine) {
                                   .matrices = engine->matrices};
 }
 
+// A workspace a thread. They are not touched here, so each thread's pages are made by itself, on
+// its own memory node.
 static wb_status open_workspaces(wb_engine *engine, wb_error *err) {
     const int n = engine->plan.n_threads;
     engine->workspaces = wb_alloc_array((size_t)n, sizeof *engine->workspaces);
@@ -53,6 +57,9 @@ static wb_status open_workspaces(wb_engine *engine, wb_error *err) {
     return WB_OK;
 }
 
+// In the order of need: kernels say what the CPU can, the plan which of it to use, calibration
+// needs the pool, weights the plan, and workspaces know from the weights how much scratch a
+// cast takes. On failure the caller closes what there is.
 static wb_status open_parts(wb_engine *engine, const wb_options *options, wb_error *err) {
     wb_machine_detect(&engine->cpu);
     wb_kernels_select(&engine->kernels, engine->cpu.flags);

@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 
+// One call of wb_forward, as its tasks see it.
 typedef struct forward_run {
     wb_engine *engine;
     float *logits;  // [n_texts, n_labels] of the caller
@@ -25,10 +26,14 @@ wb_team wb_engine_team(wb_engine *engine, bool is_split, int worker) {
                      .worker = worker};
 }
 
+// Of 7 batches on 2 threads the first 6 go whole. The last would leave a thread idle for the length
+// of a batch, so both work on it; so they do where there is only one.
 int wb_count_whole_batches(const wb_plan *plan, int n_batches) {
     return n_batches / plan->n_threads * plan->n_threads;
 }
 
+// *batch <- the next batch; its index, or -1 at the end. Under a lock for a few hundred
+// nanoseconds: forming a batch is a walk over its texts' lengths.
 static int take_batch(wb_batch *batch, forward_run *run) {
     pthread_mutex_lock(&run->lock);
     const int index = run->cursor.next_batch;
@@ -40,6 +45,8 @@ static int take_batch(wb_batch *batch, forward_run *run) {
     return is_there ? index : -1;
 }
 
+// logits[n_texts, n_labels] of all <- of_batch[batch.n_texts, n_labels]. No two batches share a
+// text, so workers need no lock here.
 static void scatter(float *logits, const wb_batch *batch, const float *of_batch, int n_labels) {
     const size_t n = (size_t)n_labels;
     for (int i = 0; i < batch->n_texts; i++)
@@ -53,6 +60,7 @@ static void forward_next(void *context, int task, int worker) {
     wb_workspace *workspace = &run->engine->workspaces[worker];
     const int index = take_batch(&workspace->batch, run);
     if (index < 0) return;
+    // A batch's duration is what its caller waits for: from its first id to its last logit.
     const uint64_t start_ns = wb_clock_ns();
     const wb_team team = wb_engine_team(run->engine, run->is_split, worker);
     wb_forward_batch(&team, &workspace->batch, workspace->logits, NULL);
@@ -75,6 +83,7 @@ wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, 
     const int n_batches = run.cursor.n_batches;
     const int n_whole = wb_count_whole_batches(&engine->plan, n_batches);
     wb_pool_run(engine->pool, forward_next, &run, n_whole);
+    // From here on the caller is alone and hands the pool to each batch in turn.
     run.is_split = true;
     for (int i = n_whole; i < n_batches; i++) forward_next(&run, i, 0);
     pthread_mutex_destroy(&run.lock);
@@ -84,6 +93,8 @@ wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, 
 
 wb_status wb_classify(wb_engine *engine, const wb_text *texts, int n_texts, float *logits,
                       wb_error *err) {
+    // Cut by the tokenizer rather than by the batch, which cannot see where a pair's first text
+    // ends.
     const wb_plan *plan = &engine->plan;
     const int max_length = plan->packing == WB_PADDED ? plan->padded_length : 0;
     wb_inputs *inputs = NULL;

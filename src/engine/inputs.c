@@ -6,6 +6,8 @@
 
 #include "engine/engine.h"
 
+// *length <- the tokens a text may have: the caller's limit within the model's. 3 is the least that
+// holds a token between [CLS] and [SEP].
 static wb_status effective_length(int *length, const wb_model *model, int max_length,
                                   wb_error *err) {
     const int longest = model->shape.max_length;
@@ -17,6 +19,7 @@ static wb_status effective_length(int *length, const wb_model *model, int max_le
     return WB_OK;
 }
 
+// An empty text may come as a null pointer; the tokenizer wants one it could read.
 static wb_status encode(const wb_model *model, const wb_text *text, int max_length, int32_t *ids,
                         int *n_ids, wb_error *err) {
     const char *bytes = text->text ? text->text : "";
@@ -49,6 +52,8 @@ wb_status wb_tokenize(const wb_model *model, const wb_text *text, int max_length
 
 // ---- Many texts ----
 
+// inputs->ids, inputs->offsets <- all texts. The array doubles as it fills: max_length for every
+// text would be 20 times what SST-2 needs.
 static wb_status encode_all(wb_inputs *inputs, const wb_text *texts, int n_texts, int max_length,
                             wb_error *err) {
     size_t n = 0, capacity = 0;

@@ -9,9 +9,11 @@
 
 void wb_machine_detect(wb_cpu *cpu) {
     wb_cpu_detect(cpu);
+    // Only ever lowered: a set that the CPU lacks cannot be asked for.
     cpu->flags = wb_cpu_limit(cpu->flags, getenv("WATTBERT_ISA"));
 }
 
+// out <- "avx2 fma f16c avx512 .." of flags; the longest list is 56 characters.
 static void list_features(char *out, size_t capacity, uint32_t flags) {
     static const struct {
         uint32_t flag;

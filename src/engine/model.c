@@ -34,6 +34,7 @@ wb_tensor_source wb_model_source(const wb_model *model) {
 // DistilBERT has more than 512.
 enum { LONGEST_TEXT = 1 << 14 };
 
+// The file's word for it; kernels have their own enumeration and know no files.
 static wb_activation activation_of(const wb_config *config) {
     switch (config->activation) {
         case WB_CONFIG_RELU: return WB_RELU;
@@ -42,6 +43,7 @@ static wb_activation activation_of(const wb_config *config) {
     }
 }
 
+// A text is limited by the position table and by what the tokenizer's configuration states.
 static void read_shape(wb_model *model) {
     const wb_config *config = wb_checkpoint_config(model->checkpoint);
     const int stated = wb_tokenizer_max_length(model->tokenizer);
@@ -59,6 +61,7 @@ static void read_shape(wb_model *model) {
                               .activation = activation_of(config)};
 }
 
+// As torch counts them: every weight, bias and norm, embeddings included.
 static uint64_t count_parameters(const wb_shape *shape) {
     const uint64_t d = (uint64_t)shape->d_model, d_ff = (uint64_t)shape->d_ff;
     const uint64_t n_labels = (uint64_t)shape->n_labels;
@@ -77,6 +80,7 @@ static const char *dtype_name(wb_dtype dtype) {
     }
 }
 
+// What neither file shows alone. Ids below the table's end are all a forward relies on.
 static wb_status check_fit(const wb_model *model, const char *dir, wb_error *err) {
     const int n_pieces = wb_tokenizer_size(model->tokenizer);
     if (n_pieces > model->shape.vocab_size)
@@ -91,6 +95,7 @@ static wb_status check_fit(const wb_model *model, const char *dir, wb_error *err
     return WB_OK;
 }
 
+// Borrows from the model throughout; labels live in the checkpoint's configuration.
 static void describe(wb_model *model) {
     const wb_config *config = wb_checkpoint_config(model->checkpoint);
     const wb_shape *shape = &model->shape;

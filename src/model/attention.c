@@ -18,7 +18,11 @@ typedef struct block {
     int ld_query;
 } block;
 
-// Which rows of a block's attention are computed for one text.
+// context[n_query, d_head] of one head of one text <- softmax(q k^T / sqrt(d_head)) v. Task
+// i * n_heads + head. Query, key and value of a head lie side by side in a row of qkv, so that no
+// transposition separates the product from here:
+//
+//     qkv row:  | q of head 0 | q of head 1 | .. | k of head 0 | .. | v of head 0 | .. |
 static void attend_head(void *context, int task, int worker) {
     const block *b = context;
     const wb_kernels *kernels = b->team->kernels;
@@ -49,6 +53,7 @@ static void attend_head(void *context, int task, int worker) {
     kernels->attention_context(y, d, own->scores, n_keys, value, ld_qkv, n_query, n_keys, d_head);
 }
 
+// context <- all heads of all texts of the block, in any order.
 static void attend(block *b) {
     const wb_team *team = b->team;
     const int n_tasks = b->n_texts * team->weights->shape.n_heads;

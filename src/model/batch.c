@@ -3,6 +3,7 @@
 // need memory in proportion to the inputs, and a forward allocates nothing.
 #include "model/model.h"
 
+// The text at a place of the walk: the caller's order, or by length.
 static int text_at(const wb_batch_cursor *cursor, int position) {
     const bool is_sorted = cursor->plan->packing == WB_SORTED;
     return is_sorted ? cursor->lists->by_length[position] : position;
@@ -30,6 +31,7 @@ static bool is_full(const wb_batch_cursor *cursor, int n_texts, int n_rows, uint
     return taken + (uint64_t)next_length / 2 >= boundary;
 }
 
+// Appends a text, or only counts it where the batch has no room to list any.
 static void add_text(wb_batch *batch, const wb_batch_cursor *cursor, int text, int n_valid) {
     const size_t begin = cursor->lists->offsets[text], end = cursor->lists->offsets[text + 1];
     const bool is_padded = cursor->plan->packing == WB_PADDED;

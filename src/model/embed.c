@@ -7,6 +7,7 @@
 
 enum { PADDING_ID = 0 };  // [PAD] where there is one; its rows are masked, any id would do
 
+// One call of wb_embed_forward, as its tasks see it.
 typedef struct embed_run {
     const wb_team *team;
     const wb_batch *batch;
@@ -21,6 +22,8 @@ static int id_at(const wb_batch_text *text, int row) {
     return row == text->n_valid - 1 ? text->ids[text->n_ids - 1] : text->ids[row];
 }
 
+// x[n_rows, d_model] of a share of the texts. The position table's first n_rows rows are added as
+// they lie, in the pass that normalises.
 static void embed_texts(void *context, int task, int worker) {
     (void)worker;
     const embed_run *run = context;

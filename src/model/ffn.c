@@ -3,6 +3,7 @@
 // four times as wide as x and stays in cache only if it is not made for all rows at once.
 #include "model/model.h"
 
+// y[m, d_model] <- norm(x + down(activation(up(x)))), m at most a block.
 static void forward_block(const wb_team *team, const wb_layer_weights *weights, float *y,
                           const float *x, int m) {
     const wb_workspace *s = wb_team_workspace(team);

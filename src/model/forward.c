@@ -4,11 +4,13 @@
 
 #include "model/model.h"
 
+// Shows x[n_rows, d_model] to whoever looks.
 static void tap(const wb_tap *t, wb_tap_point point, int layer, const float *x, int n_rows) {
     if (t) t->see(t->context, point, layer, x, n_rows);
 }
 
-// Layers from first_layer on over s->x, then the head.
+// Layers from first_layer on over s->x, in place, then the head. A pruned last layer leaves the
+// rows the head reads in s->pooled; otherwise they are gathered there.
 static void forward_layers(const wb_team *team, const wb_batch *batch, int first_layer,
                            float *logits, const wb_tap *t) {
     const wb_workspace *s = wb_team_workspace(team);

@@ -7,6 +7,7 @@
 
 #include "model/model.h"
 
+// Bytes of one panel of tile_n columns over k rows.
 static size_t panel_bytes(const wb_kernels *kernels, wb_precision precision, int k) {
     switch (precision) {
         case WB_BF16: return kernels->panel_bytes_bf16(k);
@@ -43,6 +44,7 @@ static void quantize_channels(int8_t *q, float *scale, const float *w, int n, in
     }
 }
 
+// Panels and scales of an int8 matrix; the row-major int8 weights live only for the packing.
 static wb_status pack_i8(wb_linear *linear, const wb_kernels *kernels, const float *w,
                          wb_error *err) {
     linear->w_scale = wb_alloc_array((size_t)linear->n, sizeof *linear->w_scale);
@@ -103,6 +105,7 @@ size_t wb_linear_cast_bytes(const wb_linear *linear, const wb_kernels *kernels) 
 
 // ---- The product ----
 
+// One call of wb_linear_forward, as its tasks see it.
 typedef struct product_run {
     const wb_team *team;
     const wb_product *product;
@@ -111,6 +114,8 @@ typedef struct product_run {
     int n_tasks;
 } product_run;
 
+// narrow[m, k] <- x[m, k] in the matrix's precision, a share of the rows. Converting before the
+// product rather than inside reads x once instead of once a panel.
 static void convert_rows(void *context, int task, int worker) {
     (void)worker;
     const product_run *run = context;
@@ -180,6 +185,8 @@ static void multiply_cast_panels(const product_run *run, const void *panels, int
     }
 }
 
+// A share of the panels, all rows: the first panel of the product may be any, and the last may
+// be cut short.
 static void multiply_columns(void *context, int task, int worker) {
     const product_run *run = context;
     const wb_product *p = run->product;

@@ -125,15 +125,15 @@ typedef struct wb_workspace {
     wb_batch batch;
     float *x;           // [max_rows, d_model]: what flows from layer to layer
     float *pooled;      // [max_texts, d_model]: the rows the head reads
-    float *pre_logits;  // [max_texts, d_model]
+    float *pre_logits;  // [block, d_model]
     float *logits;      // [max_texts, n_labels]
-    // Of one block of rows.
-    float *qkv;      // [block, 3 d_model]
-    float *context;  // [block, d_model]
-    float *hidden;   // [block, d_model]
+    // Of one block of rows; text_block is that, or the longest text where that is longer.
+    float *qkv;      // [text_block, 3 d_model]
+    float *context;  // [text_block, d_model]
+    float *hidden;   // [text_block, d_model]
     float *wide;     // [block, d_ff]
-    void *narrow;    // [block, max(d_model, d_ff)] as bf16, f16 or i8
-    float *x_scale;  // [block] of narrow, int8 only
+    void *narrow;    // [text_block, d_model] or [block, d_ff] as bf16, f16 or i8
+    float *x_scale;  // [text_block] of narrow, int8 only
     // Of the one thread this workspace belongs to, also while all work on one batch.
     float *scores;  // [max_length, max_length]; materialised attention only
     float *attention_scratch;

@@ -35,6 +35,7 @@ void wb_team_cut(int *begin, int *end, int n, int step, int task, int n_tasks) {
     if (*end > n) *end = n;
 }
 
+// One call of wb_norm_forward, as its tasks see it.
 typedef struct norm_run {
     const wb_team *team;
     const wb_norm *norm;

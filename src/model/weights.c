@@ -20,6 +20,7 @@ typedef struct parts {
     int n_parts;
 } parts;
 
+// The file's names for matrix i of a plan, in the order in which they are stacked.
 static parts list_parts(const wb_plan *plan, int matrix) {
     static const char *const names[WB_MATRICES_PER_LAYER][3] = {
         [WB_MATRIX_QKV] = {"attention.q_lin", "attention.k_lin", "attention.v_lin"},
@@ -40,6 +41,7 @@ static parts list_parts(const wb_plan *plan, int matrix) {
     return list;
 }
 
+// w[n, k], bias[n] <- the parts, one under the other; each has n / n_parts rows.
 static void read_parts(float *w, float *bias, const parts *list, int n, int k,
                        const wb_tensor_source *source) {
     const int rows = n / list->n_parts;
@@ -73,6 +75,7 @@ wb_status wb_weights_pack_matrix(wb_linear *linear, const wb_plan *plan, int mat
     return status;
 }
 
+// *out <- the n elements of one tensor, a copy that the caller frees.
 static wb_status read_vector(float **out, const wb_tensor_source *source, const char *name,
                              size_t n, wb_error *err) {
     *out = wb_alloc_array(n, sizeof **out);
@@ -81,6 +84,7 @@ static wb_status read_vector(float **out, const wb_tensor_source *source, const 
     return WB_OK;
 }
 
+// gamma and beta stay f32 in every technique: two vectors whose rounding all rows would share.
 static wb_status read_norm(wb_norm *norm, const wb_tensor_source *source, const char *prefix,
                            int d_model, wb_error *err) {
     char name[NAME_BYTES + 8];
@@ -116,6 +120,8 @@ wb_linear *wb_weights_matrix(wb_weights *weights, int matrix) {
                 .matrices[matrix % WB_MATRICES_PER_LAYER];
 }
 
+// What this plan keeps resident: panels with their scales and biases, norms, positions. The word
+// embeddings belong to the file's mapping.
 static void count_bytes(wb_weights *weights, const wb_plan *plan, const wb_kernels *kernels) {
     const wb_shape *shape = &weights->shape;
     const size_t n_norms = 1 + 2 * (size_t)shape->n_layers;

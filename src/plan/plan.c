@@ -37,6 +37,7 @@ static wb_status check_options(const wb_options *options, wb_error *err) {
     return WB_OK;
 }
 
+// Nothing is measured yet, which -1 says.
 static wb_matrix describe_matrix(const char *name, int n, int k, wb_precision precision,
                                  bool is_autocast) {
     wb_matrix matrix = {.n = n,
@@ -49,6 +50,7 @@ static wb_matrix describe_matrix(const char *name, int n, int k, wb_precision pr
     return matrix;
 }
 
+// The four products of one layer, in plan->matrices[4 layer ..].
 static void list_layer(wb_plan *plan, int layer) {
     static const char *const names[WB_MATRICES_PER_LAYER] = {"qkv", "attention_out", "ffn_up",
                                                              "ffn_down"};
@@ -98,6 +100,7 @@ static int count_block_rows(const wb_shape *shape, const wb_cpu *cpu) {
 // measured (512 to 4,096 tokens: within 3 %) and makes the last batch to finish larger.
 enum { BLOCKS_PER_BATCH = 12 };
 
+// How many rows and texts a batch may have, and in which blocks a layer takes them.
 static void size_batches(wb_plan *plan, const wb_options *options, const wb_cpu *cpu) {
     const int block_rows = count_block_rows(&plan->shape, cpu);
     const int longest = plan->shape.max_length;
@@ -155,6 +158,7 @@ const char *wb_packing_name(wb_packing packing) {
     return names[packing];
 }
 
+// Cut where it does not fit; the longest list of kernels is 119 characters.
 static void append_word(char *words, size_t capacity, const char *word) {
     const size_t length = strlen(words);
     snprintf(words + length, capacity - length, "%s%s", length ? " " : "", word);
@@ -181,6 +185,7 @@ static void describe_precision(wb_plan_words *words, const wb_plan *plan) {
     snprintf(words->precision + length, capacity - length, ")");
 }
 
+// Each product's kernel once, then attention and rows.
 static void describe_kernels(wb_plan_words *words, const wb_plan *plan, const wb_kernels *kernels) {
     const char *const names[WB_N_PRECISIONS] = {kernels->gemm_f32_name, kernels->gemm_bf16_name,
                                                 kernels->gemm_f16_name, kernels->gemm_i8_name};
