@@ -106,7 +106,6 @@ static wb_status open_and_prove(wb_meter *meter, wb_error *err) {
 }
 
 static void accept_unproven(wb_meter *meter) {
-    memset(meter->is_left_out, 0, sizeof meter->is_left_out);
     meter->info.status = WB_OK;
     meter->info.reason[0] = 0;
     list_domains(meter);

@@ -116,9 +116,13 @@ static wb_status run_passes(run *r, wb_pass *pass, void *context, wb_error *err)
 // ---- From points to a window ----------------------------------------------------
 
 // Few long passes are not uniform inside, and a fit weighs their middle most: take all joules from
-// the first step to the last instead, and the last step's power for what remains to the end.
+// the first step to the last instead, and the latest power for what remains to the end. That is
+// taken over 50 ms at least: two reads may find two steps within microseconds.
 static double watts_end_to_end(const run *r, const wb_point *points, int n) {
-    const wb_point first = points[0], last = points[n - 1], before = points[n - 2];
+    const wb_point first = points[0], last = points[n - 1];
+    int i = n - 2;
+    while (i > 0 && last.t_s - points[i].t_s < 0.05) i--;
+    const wb_point before = points[i];
     const double last_w = (last.joules - before.joules) / (last.t_s - before.t_s);
     const double joules = last.joules - first.joules + last_w * (r->end_s - last.t_s);
     return joules / (r->end_s - first.t_s);

@@ -150,6 +150,19 @@ static void test_bad_options(void **state) {
     const wb_meter_options options = {.root = "/", .source = "modelled"};
     assert_int_equal(wb_meter_open(&meter, &options, NULL), WB_OK);
     wb_meter_close(meter);
+    // A slash at the end is not doubled.
+    tree t;
+    wb_meter_options named;
+    wb_error err;
+    open_empty(&t, &named);
+    char root[300];
+    snprintf(root, sizeof root, "%s//", t.root);
+    named.root = root;
+    named.source = "rapl";
+    assert_int_equal(wb_meter_open(&meter, &named, &err), WB_ERR_ABSENT);
+    assert_memory_equal(err.message, t.root, strlen(t.root));
+    assert_memory_equal(err.message + strlen(t.root), "/sys/class", 10);
+    tree_close(&t);
 }
 
 static void test_probe_lists_every_source(void **state) {

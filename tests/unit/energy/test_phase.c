@@ -50,7 +50,9 @@ static void test_says_nothing_near_a_step(void **state) {
     double edge_s, error_s;
     assert_false(wb_phase_latest(&phase, 1.0, &edge_s, &error_s));
     watch(&phase, &random, 0, 20);
+    assert_false(wb_phase_latest(&phase, 7.0 + 40.0 * BEAT_S - 0.0002, &edge_s, &error_s));
     assert_false(wb_phase_latest(&phase, 7.0 + 40.0 * BEAT_S, &edge_s, &error_s));
+    assert_false(wb_phase_latest(&phase, 7.0 + 40.0 * BEAT_S + 0.003, &edge_s, &error_s));
     // After a minute without a step that was watched, nothing is known any more.
     assert_false(wb_phase_latest(&phase, 67.0 + 0.5 * BEAT_S, &edge_s, &error_s));
 }
