@@ -335,6 +335,13 @@ static int run_self_test(const meter_options *options) {
                     result.overhead_share * 100.0);
 }
 
+static bool is_source(const char *name) {
+    static const char *const names[] = {"rapl", "perf", "hwmon", "nvml", "replay", "modelled"};
+    for (int i = 0; i < 6; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
 int command_meter(int argc, char **argv) {
     meter_options o = {.meter = wb_default_meter_options()};
     const app_option options[] = {
@@ -381,6 +388,9 @@ int command_meter(int argc, char **argv) {
     int n_words;
     const int code = app_parse(&usage, argc, argv, &words, &n_words);
     if (code >= 0) return code;
+    if (o.meter.source && !is_source(o.meter.source))
+        return app_fail(EXIT_USAGE, "meter: no source \"%s\", wattbert doctor lists them",
+                        o.meter.source);
     if (o.is_self_test && n_words > 0)
         return app_fail(EXIT_USAGE, "meter: --self-test takes no command, leave out \"%s\"",
                         words[0]);
