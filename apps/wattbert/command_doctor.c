@@ -51,6 +51,7 @@ static const wb_source_info *find_source(const findings *f, const char *name) {
     return NULL;
 }
 
+// A packed form runs wherever the plain one does: one line for both.
 static bool is_packed_form(const char *technique) {
     return strstr(technique, "+packed") != NULL;
 }
@@ -159,6 +160,7 @@ static json_t *machine_to_json(const wb_machine *m) {
                      "l3_bytes", (json_int_t)m->l3_bytes);
 }
 
+// All forms, where the list for people leaves the packed ones out.
 static json_t *techniques_to_json(void) {
     json_t *list = json_array();
     const wb_technique *technique;

@@ -94,6 +94,7 @@ static wb_status open_all(measurement *m, const meter_options *options, wb_error
     return status;
 }
 
+// One source where one was asked for, and then without a model: its failure is the answer.
 static wb_status open_meters(measurement *m, const meter_options *options, wb_error *err) {
     const bool is_one = options->meter.source || options->meter.replay;
     if (!is_one) return open_all(m, options, err);
@@ -102,10 +103,11 @@ static wb_status open_meters(measurement *m, const meter_options *options, wb_er
     return status;
 }
 
+// The model last: what starting the others costs is not the command's.
 static wb_status start_meters(measurement *m, wb_error *err) {
-    wb_status status = m->model ? wb_meter_start(m->model, err) : WB_OK;
+    wb_status status = WB_OK;
     for (int i = 0; !status && i < m->n_meters; i++) status = wb_meter_start(m->meters[i], err);
-    return status;
+    return !status && m->model ? wb_meter_start(m->model, err) : status;
 }
 
 static wb_status read_meter(measurement *m, wb_meter *meter, wb_error *err) {
@@ -116,20 +118,22 @@ static wb_status read_meter(measurement *m, wb_meter *meter, wb_error *err) {
     return status;
 }
 
-// Stops all. A counter that turned out dead is passed over; when no counter saw the processor, the
-// model speaks.
+// Stops all, the model first. A counter that turned out dead is passed over; when no counter saw
+// the processor, the model speaks.
 static wb_status stop_meters(measurement *m, wb_error *err) {
+    wb_reading guess;
+    int n_guesses = 0;
     bool has_cpu = false;
-    wb_status last = WB_OK;
+    wb_status last = m->model ? wb_meter_stop(m->model, &guess, 1, &n_guesses, err) : WB_OK;
     for (int i = 0; i < m->n_meters; i++) {
         const wb_source_info *info = wb_meter_source(m->meters[i]);
         const wb_status status = read_meter(m, m->meters[i], err);
         if (status) add_refusal(m, info->name, err);
         if (!status && info->sees_cpu) has_cpu = true;
-        if (status) last = status;
+        if (status && !m->model) last = status;
     }
-    if (!m->model) return last;
-    return has_cpu ? WB_OK : read_meter(m, m->model, err);
+    if (n_guesses > 0 && !has_cpu) m->readings[m->n_readings++] = guess;
+    return last;
 }
 
 // ---- What is measured -----------------------------------------------------------
@@ -141,6 +145,7 @@ static void note_interrupt(int signal_number) {
     is_interrupted = 1;
 }
 
+// Without SA_RESTART, so that a sleep ends early.
 static void set_handler(int signal_number, void (*handler)(int)) {
     struct sigaction action = {.sa_handler = handler};
     sigaction(signal_number, &action, NULL);
@@ -201,6 +206,7 @@ static json_t *reading_to_json(const wb_reading *r) {
                      r->method, "flags", r->flags);
 }
 
+// The keys that scripts rely on are seconds and readings; passed_over says why a source is missing.
 static bool write_json(FILE *file, const measurement *m) {
     json_t *readings = json_array(), *refused = json_array();
     for (int i = 0; i < m->n_readings; i++)
@@ -227,6 +233,7 @@ static void write_joules(char *out, size_t capacity, double joules) {
         snprintf(out, capacity, "%.3f kJ", joules * 1e-3);
 }
 
+// Aligned, without colour, so that it reads the same in a log.
 static void write_text(FILE *file, const measurement *m) {
     fprintf(file, "%.3f s\n", m->seconds);
     bool is_modelled = false;
@@ -263,6 +270,8 @@ static int write_report(const measurement *m, const meter_options *options) {
 
 // ---- The command ------------------------------------------------------------------
 
+// The order matters: all meters run before the command starts, and its exit code is ours unless
+// something failed here.
 static int measure(const meter_options *options, char **words, int n_words) {
     measurement *m = wb_alloc_zeroed(sizeof *m);
     if (!m) return app_fail(EXIT_MACHINE, "no memory for the meter");

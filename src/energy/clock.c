@@ -15,6 +15,8 @@ static uint64_t timeval_ns(struct timeval t) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
 }
 
+// Children count once they have been waited for, as getrusage says; microseconds, where this
+// process itself is counted in nanoseconds.
 static uint64_t real_cpu_ns(void *context) {
     (void)context;
     struct rusage children = {0};
@@ -47,6 +49,7 @@ static bool wait_for_period(wb_ticker *ticker) {
     return !ticker->is_stopping;
 }
 
+// The lock is held except while tick runs: stopping waits for a tick to end, never for a period.
 static void *ticker_main(void *argument) {
     wb_ticker *ticker = argument;
     pthread_mutex_lock(&ticker->lock);
@@ -72,6 +75,7 @@ static wb_status real_ticker_start(void *context, wb_ticker *ticker, wb_error *e
     ticker->cpu_ns = 0;
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
+    // Deadlines on the clock that nobody sets: a corrected wall clock must not stop the sampler.
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&ticker->lock, NULL);
     pthread_cond_init(&ticker->woken, &attributes);

@@ -68,6 +68,7 @@ static void add_flags(char *out, size_t capacity, const char *flags) {
     }
 }
 
+// A window that failed is all zeros: its mean with others would be quietly wrong.
 static wb_status check_windows(const wb_window *windows, int n_windows, wb_error *err) {
     if (n_windows < 1) return wb_fail(err, WB_ERR_ARGUMENT, 0, "an estimate of no windows");
     for (int i = 0; i < n_windows; i++)

@@ -17,6 +17,7 @@ typedef enum sensor_kind { SENSOR_ENERGY, SENSOR_POWER, SENSOR_RAIL } sensor_kin
 // watts of the same thing.
 typedef enum sensor_scope { SCOPE_PART, SCOPE_WHOLE } sensor_scope;
 
+// One file, or two for a rail, of chip hwmonN.
 typedef struct sensor {
     sensor_kind kind;
     sensor_scope scope;
@@ -85,6 +86,7 @@ static wb_status read_value(const hwmon_state *s, double *value, wb_error *err, 
     return WB_OK;
 }
 
+// A rail has no watts of its own: mV x mA = uW, read one after the other.
 static wb_status read_watts(const hwmon_state *s, const sensor *one, double *watts, wb_error *err) {
     char file[32];
     if (one->kind == SENSOR_POWER) {
@@ -144,6 +146,7 @@ static wb_status add_sensor(hwmon_state *s, wb_energy_view *view, const sensor *
     return read_watts(s, added, &added->last_w, err);
 }
 
+// All channels of one chip that are wanted.
 static wb_status add_chip(hwmon_state *s, wb_energy_view *view, int chip, int kind, wb_error *err) {
     for (int channel = 1; channel <= CHIPS[kind].n_channels; channel++) {
         char label[32];
@@ -195,6 +198,7 @@ static wb_status hwmon_open(void *state, const wb_energy_host *host, wb_energy_v
     return WB_OK;
 }
 
+// All sensors, then all sums: a failure halfway leaves every sensor where it was.
 static wb_status hwmon_read(void *state, double *joules, uint32_t *flags, wb_error *err) {
     hwmon_state *s = state;
     const uint64_t now_ns = s->host->clock.now_ns(s->host->clock.context);

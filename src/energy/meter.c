@@ -17,6 +17,7 @@ double wb_meter_now_s(const wb_meter *meter) {
 
 // ---- Opening ----------------------------------------------------------------
 
+// The names of what is measured, into info.
 static void list_domains(wb_meter *meter) {
     wb_source_info *info = &meter->info;
     info->n_domains = 0;
@@ -73,6 +74,7 @@ static wb_status prove(wb_meter *meter, wb_error *err) {
     return status;
 }
 
+// A smaller total is still a total, but it must be known.
 static void note_left_out(wb_meter *meter) {
     size_t used = 0;
     for (int i = 0; i < meter->view.n_domains; i++) {
@@ -105,6 +107,7 @@ static wb_status open_and_prove(wb_meter *meter, wb_error *err) {
     return WB_OK;
 }
 
+// For now it counts as usable; doctor's copy of info keeps the refusal.
 static void accept_unproven(wb_meter *meter) {
     meter->info.status = WB_OK;
     meter->info.reason[0] = 0;

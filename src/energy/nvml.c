@@ -24,6 +24,7 @@ typedef struct nvml_state {
     double last_w, joules;
 } nvml_state;
 
+// Whose fault a code is, and what to do about the two that a user can change.
 static wb_status fail_nvml(const nvml_state *s, int code, const char *what, wb_error *err) {
     const wb_status status = code == WB_NVML_NO_PERMISSION ? WB_ERR_DENIED
                              : code == WB_NVML_NOT_FOUND || code == WB_NVML_DRIVER_NOT_LOADED ||
@@ -95,6 +96,7 @@ static wb_status start_counting(nvml_state *s, wb_error *err) {
     return WB_OK;
 }
 
+// Names are for captions: a driver that will not tell them is no failure.
 static void describe_device(const nvml_state *s, wb_energy_view *view) {
     char name[80] = "GPU", driver[32] = "unknown";
     if (s->nvml.device_name && s->nvml.device_name(s->device, name, sizeof name))
@@ -128,6 +130,8 @@ static wb_status nvml_open(void *state, const wb_energy_host *host, wb_energy_vi
     return WB_OK;
 }
 
+// Watts between two reads by the trapezoid rule: the board averages its power over 25 ms to 1 s by
+// itself, so reads every 5 ms miss nothing that it would show.
 static wb_status read_power(nvml_state *s, double *joules, uint32_t *flags, wb_error *err) {
     unsigned int mw = 0;
     const int code = s->nvml.power_usage(s->device, &mw);
@@ -159,6 +163,7 @@ static wb_status nvml_read(void *state, double *joules, uint32_t *flags, wb_erro
     return WB_OK;
 }
 
+// A process that came after the meter was opened no longer refuses it; its joules are flagged.
 static uint32_t nvml_check(void *state) {
     return count_others(state) > 0 ? WB_FLAG_SHARED_GPU : 0;
 }

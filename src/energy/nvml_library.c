@@ -25,6 +25,8 @@ static const struct {
     {"nvmlSystemGetDriverVersion", NULL, offsetof(wb_nvml, driver_version), false},
 };
 
+// Fills the table. Only what every driver since 2012 has is required; boards and drivers lack the
+// rest one by one.
 static wb_status find_functions(wb_nvml *nvml, const char *path, wb_error *err) {
     for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++) {
         void *found = dlsym(nvml->library, FUNCTIONS[i].symbol);

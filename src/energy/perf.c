@@ -15,6 +15,7 @@
 
 static const char POWER[] = "/sys/bus/event_source/devices/power";
 
+// One event on one CPU, which stands for its package.
 typedef struct perf_counter {
     int fd;          // -1 under a root
     char file[160];  // the recorded count, under a root
@@ -28,6 +29,8 @@ typedef struct perf_state {
     int n_counters;
 } perf_state;
 
+// The kernel's events (arch/x86/events/rapl.c) under the names that powercap has for the same
+// registers, so that readings of both sources can be compared.
 static const struct {
     const char *event, *domain;
 } EVENTS[] = {
@@ -64,6 +67,7 @@ static wb_status open_recorded(perf_state *s, perf_counter *counter, const char 
     return wb_sysfs_u64(&counter->start, s->host->root, err, "%s", counter->file);
 }
 
+// A package's counter has no task: pid -1 on the CPU of the PMU's mask. It starts at 0.
 static wb_status open_event(perf_state *s, perf_counter *counter, const char *event, uint32_t type,
                             uint64_t config, int cpu, wb_error *err) {
     struct perf_event_attr attributes = {.type = type, .size = sizeof attributes, .config = config};
@@ -169,6 +173,7 @@ static wb_status perf_open(void *state, const wb_energy_host *host, wb_energy_vi
     return WB_OK;
 }
 
+// *count <- since open; the kernel's own count begins at 0, a recorded one does not.
 static wb_status read_count(const perf_state *s, const perf_counter *counter, uint64_t *count,
                             wb_error *err) {
     if (counter->fd < 0) {

@@ -9,6 +9,7 @@
 
 enum { MAX_ZONES = 64, MAX_SUBZONES = 16 };
 
+// One counter, and what it has counted since open.
 typedef struct zone {
     char path[128];  // below the root, of energy_uj
     uint64_t range_uj, last_uj;
@@ -76,6 +77,7 @@ static wb_status zone_read_uj(const zone *z, const char *root, uint64_t *value, 
     return WB_OK;
 }
 
+// One more domain; beyond WB_MAX_DOMAINS they are ignored, which takes 8 sockets.
 static wb_status add_zone(rapl_state *s, wb_energy_view *view, const char *path, const char *name,
                           wb_error *err) {
     if (!wb_domain_add(view, name)) return WB_OK;

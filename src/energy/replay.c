@@ -32,6 +32,7 @@ static void describe_steps(const wb_trace *trace, wb_energy_view *view) {
     view->resolution_uj = isfinite(smallest_j) ? smallest_j * 1e6 : 0.0;
 }
 
+// Reads the whole trace at once: a window must not wait for a disk.
 static wb_status replay_open(void *state, const wb_energy_host *host, wb_energy_view *view,
                              wb_error *err) {
     replay_state *s = state;

@@ -30,6 +30,8 @@ wb_meter_options wb_default_meter_options(void) {
 
 // ---- Options ----------------------------------------------------------------
 
+// "/" and "" are this machine; anything else is a recorded one, and nothing of this machine may
+// show through.
 static wb_status set_root(wb_energy_host *host, const char *root, wb_error *err) {
     size_t n = root ? strlen(root) : 0;
     while (n > 0 && root[n - 1] == '/') n--;

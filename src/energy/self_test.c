@@ -24,6 +24,7 @@ static wb_status time_reads(wb_meter *meter, wb_self_test *out, wb_error *err) {
     return WB_OK;
 }
 
+// For qsort.
 static int compare_doubles(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);

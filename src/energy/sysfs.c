@@ -22,6 +22,7 @@ static bool path_write(char path[PATH_BYTES], const char *root, const char *form
     return n >= 0 && start + n < PATH_BYTES;
 }
 
+// ENODEV and ENXIO: the file is there, its hardware is gone or asleep.
 static wb_status fail_errno(const char *path, wb_error *err) {
     const int code = errno;
     const bool is_absent = code == ENOENT || code == ENOTDIR || code == ENODEV || code == ENXIO;
@@ -30,6 +31,7 @@ static wb_status fail_errno(const char *path, wb_error *err) {
     return wb_fail(err, status, 0, "%s: %s", path, strerror(code));
 }
 
+// One read() is one value: the kernel formats it anew for each, and never in parts.
 static wb_status read_text(char *text, size_t capacity, const char *path, wb_error *err) {
     text[0] = 0;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
