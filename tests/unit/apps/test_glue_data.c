@@ -175,7 +175,7 @@ static void test_shared_files(void **state) {
     }
     for (size_t i = 0; i < sizeof officials / sizeof *officials; i++) {
         const glue_task *task = glue_task_find(officials[i].task);
-        glue_data *data;
+        glue_data *data = NULL;
         wb_error err;
         if (glue_data_find(path, sizeof path, task, dir, officials[i].split, &err) ||
             glue_data_open(&data, task, path, &err))
