@@ -176,7 +176,7 @@ static void whiskers_note(const figure *f, const summary *s, char *out, size_t c
     const size_t length = strlen(out);
     if (f->has_whiskers)
         snprintf(out + length, capacity - length, " Whiskers: 95 %% intervals%s.",
-                 s->method == METHOD_MODELLED ? " of the time" : "");
+                 s->method == METHOD_MODELLED ? " of the windows alone" : "");
 }
 
 static void list_sources(const summary *s, char *sources, char *machines, char *days,

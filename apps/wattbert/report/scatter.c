@@ -34,7 +34,8 @@ static double numbers_left(const plot *p, int index) {
     return 12.0 * p->letter;
 }
 
-// Where an entry lies in both axes' values, with its whiskers; NAN parts are not drawn.
+// Where an entry lies in both axes' values, with its whiskers; NAN parts are not drawn, nor those
+// that end at 0, where a logarithm has no place.
 typedef struct spot {
     double x, x_low, x_high, y, y_low, y_high;
 } spot;
@@ -49,10 +50,10 @@ static void write_spots(FILE *script, const summary *s, int index, spot_of *find
         const spot at = find(&q->entries[i]);
         fprintf(script, "%d", i);
         plot_value(script, at.x);
-        plot_value(script, isnan(at.x_low) ? at.x : at.x_low);
+        plot_value(script, at.x_low > 0.0 ? at.x_low : at.x);
         plot_value(script, isnan(at.x_high) ? at.x : at.x_high);
         plot_value(script, at.y);
-        plot_value(script, isnan(at.y_low) ? at.y : at.y_low);
+        plot_value(script, at.y_low > 0.0 ? at.y_low : at.y);
         plot_value(script, isnan(at.y_high) ? at.y : at.y_high);
         fprintf(script, "\n");
     }

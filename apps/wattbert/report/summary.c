@@ -60,11 +60,15 @@ static void fill_components(entry *e) {
     for (int i = 0; i < LOOK_N_COMPONENTS && !is_split; i++) e->component_uj[i] = NAN;
 }
 
-static double log_spread(const entry *e) {
-    const double low = e->is_modelled ? e->row->seconds_low : e->energy_low_uj;
-    const double high = e->is_modelled ? e->row->seconds_high : e->energy_high_uj;
-    const double half_width = log(high / low) / 2.0;
-    return isfinite(half_width) && half_width > 0.0 ? half_width : 0.0;
+static void fill_spread(entry *e) {
+    const result_row *row = e->row;
+    const double per_joule_uj = e->energy_uj / row->energy_j;
+    e->spread_low_uj = e->is_modelled ? row->energy_repeat_low_j * per_joule_uj : e->energy_low_uj;
+    e->spread_high_uj =
+        e->is_modelled ? row->energy_repeat_high_j * per_joule_uj : e->energy_high_uj;
+    // Not the logarithm of high over low: a wide interval is cut off at 0 joules.
+    const double spread = log1p((e->spread_high_uj - e->spread_low_uj) / 2.0 / e->energy_uj);
+    e->log_spread = isfinite(spread) && spread > 0.0 ? spread : 0.0;
 }
 
 static void fill_entry(entry *e, const result_row *row) {
@@ -78,9 +82,7 @@ static void fill_entry(entry *e, const result_row *row) {
     e->energy_uj = row->energy_per_token_uj > 0.0 ? row->energy_per_token_uj : NAN;
     e->energy_low_uj = isnan(e->energy_uj) ? NAN : row->energy_per_token_low_uj;
     e->energy_high_uj = isnan(e->energy_uj) ? NAN : row->energy_per_token_high_uj;
-    e->log_spread = log_spread(e);
-    e->spread_low_uj = e->is_modelled ? e->energy_uj / exp(e->log_spread) : e->energy_low_uj;
-    e->spread_high_uj = e->is_modelled ? e->energy_uj * exp(e->log_spread) : e->energy_high_uj;
+    fill_spread(e);
     e->saving = e->saving_low = e->saving_high = e->kept_share = NAN;
     fill_components(e);
 }

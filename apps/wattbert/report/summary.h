@@ -22,11 +22,11 @@ typedef struct entry {
     bool is_modelled;  // the energy is a guess
     bool is_frontier;  // no other row has both less energy and a better score
     double energy_uj, energy_low_uj, energy_high_uj;  // per real token; NAN where not measured
-    // Half width of the 95 % interval of what repeats from window to window, in the logarithm: of
-    // measured energy itself; of the time where energy is modelled, whose watts are the same guess
-    // in every row. 0 where it is not known.
-    double log_spread;
-    double spread_low_uj, spread_high_uj;    // that interval around energy_uj
+    // The 95 % interval of what repeats from window to window: that of measured energy; of modelled
+    // energy without the doubt about its watts, which are the same guess in every row. NAN where it
+    // is not known.
+    double spread_low_uj, spread_high_uj;
+    double log_spread;  // its half width in the logarithm, where factors add; 0 where not known
     double component_uj[LOOK_N_COMPONENTS];  // their sum is energy_uj; NAN where not split
     // Energy of the panel's reference over this one's, with its 95 % interval; NAN without one.
     double saving, saving_low, saving_high;

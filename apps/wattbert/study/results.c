@@ -50,6 +50,8 @@ static const result_column columns[] = {
     NUMBER(energy_j),
     NUMBER(energy_low_j),
     NUMBER(energy_high_j),
+    NUMBER(energy_repeat_low_j),
+    NUMBER(energy_repeat_high_j),
     NUMBER(idle_w),
     NUMBER(net_energy_j),
     NUMBER(energy_per_token_uj),

@@ -26,6 +26,8 @@ typedef struct result_row {
     double seconds, seconds_low, seconds_high;  // of one pass, 95 % interval
     double energy_j, energy_low_j,
         energy_high_j;  // of one pass over the data, gross, 95 % interval
+    // 95 % interval of the windows alone, without the doubt about modelled watts.
+    double energy_repeat_low_j, energy_repeat_high_j;
     double idle_w, net_energy_j;
     double energy_per_token_uj, energy_per_token_low_uj,
         energy_per_token_high_uj;       // per real token

@@ -75,6 +75,8 @@ static void put_energy(result_row *row, const study_cell *cell, const wb_estimat
     row->energy_j = e->joules;
     row->energy_low_j = e->low;
     row->energy_high_j = e->high;
+    row->energy_repeat_low_j = e->repeat_low;
+    row->energy_repeat_high_j = e->repeat_high;
     row->idle_w = e->idle_w;
     row->net_energy_j = e->net_joules;
     row->energy_per_token_uj = 1e6 * e->joules / real;

@@ -67,9 +67,9 @@ static void test_sample(void **state) {
         assert_string_equal(p->choice->label, "flash+packed");
         assert_string_equal(p->padded_choice->label, "flash");
         assert_near(p->choice->saving, 8.0);
-        // Both intervals are +-5 %: of joules in one panel, of time in the other, where joules are
-        // a guess by a factor of 2.
-        const double half_width = sqrt(2.0) * log(1.05 / 0.95) / 2.0;
+        // Both intervals are +-5 %: of joules in one panel, of their repetition in the other, where
+        // joules are a guess by a factor of 2.
+        const double half_width = sqrt(2.0) * log(1.05);
         assert_near(p->choice->saving_low, 8.0 * exp(-half_width));
         assert_near(p->choice->saving_high, 8.0 * exp(half_width));
         assert_near(find_entry(p, "flash")->component_uj[1], 1000.0);
