@@ -57,12 +57,15 @@ static interval interval_of(const double *first, int n, size_t stride) {
 // Adds the words of flags that out lacks.
 static void add_flags(char *out, size_t capacity, const char *flags) {
     while (*flags) {
-        const size_t n = strcspn(flags, " ");
         char word[64];
-        snprintf(word, sizeof word, "%.*s", (int)n, flags);
-        const size_t used = strlen(out);
-        if (n > 0 && !strstr(out, word))
-            snprintf(out + used, capacity - used, "%s%s", used ? " " : "", word);
+        const size_t n = strcspn(flags, " ");
+        if (n > 0 && n < sizeof word) {
+            memcpy(word, flags, n);
+            word[n] = 0;
+            const size_t used = strlen(out);
+            if (!strstr(out, word))
+                snprintf(out + used, capacity - used, "%s%s", used ? " " : "", word);
+        }
         flags += n;
         flags += strspn(flags, " ");
     }

@@ -170,7 +170,7 @@ static double value_at(const move *m, double now_s) {
         return m->values[i];
     }
     const bool is_reset = now_s >= m->reset_s;
-    const double since_s = is_reset ? now_s - m->reset_s : now_s;
+    const double since_s = is_reset ? fmod(now_s, m->reset_s) : now_s;
     const double steps = m->step_s > 0.0 ? floor(since_s / m->step_s) * m->step_s : since_s;
     const double value = (is_reset ? 0.0 : m->start) + m->per_s * steps;
     return isfinite(m->wrap) ? fmod(value, m->wrap) : value;

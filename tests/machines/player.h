@@ -9,7 +9,7 @@
 // The lines of MACHINE/play after "wattbert-machine 1":
 //
 //     rate PATH START PER_SECOND STEP_MS [WRAP [RESET_S]]
-//         counts up from START in steps; from WRAP on again from 0; restarts at 0 at RESET_S
+//         counts up from START in steps; from WRAP on again from 0; restarts at 0 every RESET_S
 //     trace PATH FILE
 //         takes the values of MACHINE/FILE, lines of "seconds value"
 //     deny PATH
