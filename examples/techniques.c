@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every technique on one model: what it would run on this machine, or why it cannot, and how far
-// its logits are from the f32 ones.
+// Techniques on one model, all or those named: what each runs on this machine, or why it cannot,
+// and how far its logits are from baseline's.
 //
-//     techniques MODEL_DIR
+//     techniques MODEL_DIR [TECHNIQUE...]
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static double largest_difference(const float *a, const float *b, int n) {
     return largest;
 }
 
-// The table's line of one technique; reference[n_labels] is set by the first, baseline.
+// The table's line of one technique; reference[n_labels] is set by baseline, the first of all.
 static int try_technique(const wb_model *model, const wb_technique *technique, float *reference,
                          float *logits) {
     wb_options options = wb_default_options();
@@ -47,9 +47,15 @@ static int try_technique(const wb_model *model, const wb_technique *technique, f
     return 0;
 }
 
+static int is_wanted(const wb_technique *technique, char **names, int n_names) {
+    for (int i = 0; i < n_names; i++)
+        if (strcmp(technique->name, names[i]) == 0) return 1;
+    return n_names == 0 || strcmp(technique->name, "baseline") == 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        fprintf(stderr, "usage: techniques MODEL_DIR\n");
+    if (argc < 2) {
+        fprintf(stderr, "usage: techniques MODEL_DIR [TECHNIQUE...]\n");
         return 2;
     }
     wb_model *model;
@@ -62,8 +68,10 @@ int main(int argc, char **argv) {
     float *reference = calloc(n_labels, sizeof *reference);
     float *logits = calloc(n_labels, sizeof *logits);
     int exit_code = reference && logits ? 0 : 1;
-    for (int i = 0; exit_code == 0 && wb_technique_at(i); i++)
-        exit_code = try_technique(model, wb_technique_at(i), reference, logits);
+    const wb_technique *technique;
+    for (int i = 0; exit_code == 0 && (technique = wb_technique_at(i)) != NULL; i++)
+        if (is_wanted(technique, argv + 2, argc - 2))
+            exit_code = try_technique(model, technique, reference, logits);
     free(reference);
     free(logits);
     wb_model_close(model);
