@@ -74,17 +74,18 @@ static void write_method(FILE *page, const summary *s) {
     if (s->method & METHOD_MODELLED)
         fputs(
             "<p class=\"warning\"><strong>Modelled energy is a guess.</strong> This machine shows "
-            "no "
-            "energy counter to the program, so joules are busy core time times a fixed number of "
-            "watts a core. Ratios between techniques then say how much core time they take, not "
-            "what they draw. Every number that comes from it is marked "
-            "<span class=\"badge\">modelled</span>.</p>\n",
+            "the program no energy counter, so joules are busy core time times a fixed number of "
+            "watts a core; the interval below such a number is the doubt about those watts. They "
+            "are the same in every row, so ratios between techniques do not share it: they say how "
+            "much core time a technique takes, not what it draws. Every number that comes from the "
+            "guess is marked <span class=\"badge\">modelled</span>.</p>\n",
             page);
     fputs(
         "<p>Each technique runs whole passes over the same examples in windows that start and end "
         "on a step of the counter; the windows of all techniques are interleaved in random order, "
         "after a warm-up, without loading the model. Energy is the mean of the windows with the "
-        "95 % interval of Student’s t, and includes what the machine draws at rest. Components are "
+        "95 % interval of Student’s t over them, and includes what the machine draws at rest. "
+        "Components are "
         "replayed alone on the activations of the same batches and scaled to the whole, so they "
         "always sum to it. Scores carry a 95 % bootstrap interval over the examples. Carbon is "
         "energy times grid intensity times PUE.</p>\n",
