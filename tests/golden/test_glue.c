@@ -208,6 +208,11 @@ static int run_task(const task *t, const char *models, const char *shared, bool 
     return n_bad;
 }
 
+static bool has_file(const char *dir, const char *name) {
+    char path[1024];
+    return wb_path_join(path, sizeof path, dir, name) && wb_file_exists(path);
+}
+
 int main(int argc, char **argv) {
     const char *models = getenv("WATTBERT_MODELS"), *shared = getenv("WATTBERT_SHARED");
     const bool is_full = argc > 1 && strcmp(argv[1], "--full") == 0;
