@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "base/base.h"
+
 typedef struct scratch {
     char path[64];
 } scratch;
@@ -250,6 +252,37 @@ static void test_truncated_anywhere(void **state) {
     free(text);
 }
 
+// Bytes of a good file replaced at random: read or refused, within the file's bounds.
+static void test_mutated_bytes(void **state) {
+    (void)state;
+    static const char bytes[] = ",\"\n\r\0\x80\xffx9.-e";
+    wb_file file;
+    wb_error err;
+    const char *const sample = WB_SOURCE_DIR "/tests/golden/report/results.csv";
+    assert_int_equal(wb_file_read(&file, sample, 1 << 20, &err), WB_OK);
+    char *text = malloc(file.n_bytes);
+    wb_random random = {.state = 1};
+    int n_read = 0;
+    for (int round = 0; round < 2000; round++) {
+        memcpy(text, file.data, file.n_bytes);
+        const int n_changes = 1 + (int)wb_random_below(&random, 4);
+        for (int i = 0; i < n_changes; i++)
+            text[wb_random_below(&random, file.n_bytes)] =
+                bytes[wb_random_below(&random, sizeof bytes - 1)];
+        scratch s;
+        result_table table = {0};
+        scratch_write(&s, text, file.n_bytes);
+        const wb_status status = result_read(&table, s.path, &err);
+        unlink(s.path);
+        assert_true(status == WB_OK || (status == WB_ERR_FORMAT && err.offset > 0));
+        n_read += status == WB_OK;
+        result_table_free(&table);
+    }
+    assert_in_range(n_read, 200, 1900);  // both ends of the parser were reached
+    free(text);
+    wb_file_close(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
@@ -261,6 +294,7 @@ int main(void) {
         cmocka_unit_test(test_zero_bytes_and_long_cells),
         cmocka_unit_test(test_missing_file),
         cmocka_unit_test(test_truncated_anywhere),
+        cmocka_unit_test(test_mutated_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
