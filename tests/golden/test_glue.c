@@ -217,10 +217,8 @@ int main(int argc, char **argv) {
     const char *models = getenv("WATTBERT_MODELS"), *shared = getenv("WATTBERT_SHARED");
     const bool is_full = argc > 1 && strcmp(argv[1], "--full") == 0;
     if (!shared) shared = WB_SOURCE_DIR "/../shared";
-    char path[1024];
-    const bool has_data =
-        wb_path_join(path, sizeof path, shared, "models/expected.json") && wb_file_exists(path);
-    if (!models || !has_data) {
+    if (!models || !has_file(models, "distilbert-sst2/config.json") ||
+        !has_file(shared, "models/expected.json")) {
         printf(
             "skipped: needs WATTBERT_MODELS, a folder of the assembled checkpoints, and the "
             "shared data folder beside the checkout\n");
