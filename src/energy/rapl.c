@@ -9,9 +9,12 @@
 
 enum { MAX_ZONES = 64, MAX_SUBZONES = 16 };
 
+// Paths: a zone's, and one level below it with two numbers of at most 11 characters.
+enum { ZONE_BYTES = 96, SUBZONE_BYTES = ZONE_BYTES + 40 };
+
 // One counter, and what it has counted since open.
 typedef struct zone {
-    char path[128];  // below the root, of energy_uj
+    char path[SUBZONE_BYTES];  // below the root, of energy_uj
     uint64_t range_uj, last_uj;
     double joules;
 } zone;
@@ -50,18 +53,18 @@ static bool has_name(const char *root, const char *path) {
 
 // path <- the folder of a socket's zone: flat as /sys/class shows it, or nested as in
 // /sys/devices, whence a tree may have been copied.
-static bool find_zone(char path[96], const char *root, int socket) {
-    snprintf(path, 96, "/sys/class/powercap/intel-rapl:%d", socket);
+static bool find_zone(char path[ZONE_BYTES], const char *root, int socket) {
+    snprintf(path, ZONE_BYTES, "/sys/class/powercap/intel-rapl:%d", socket);
     if (has_name(root, path)) return true;
-    snprintf(path, 96, "/sys/class/powercap/intel-rapl/intel-rapl:%d", socket);
+    snprintf(path, ZONE_BYTES, "/sys/class/powercap/intel-rapl/intel-rapl:%d", socket);
     return has_name(root, path);
 }
 
-static bool find_subzone(char path[128], const char *root, const char *zone_path, int socket,
-                         int domain) {
-    snprintf(path, 128, "/sys/class/powercap/intel-rapl:%d:%d", socket, domain);
+static bool find_subzone(char path[SUBZONE_BYTES], const char *root, const char *zone_path,
+                         int socket, int domain) {
+    snprintf(path, SUBZONE_BYTES, "/sys/class/powercap/intel-rapl:%d:%d", socket, domain);
     if (has_name(root, path)) return true;
-    snprintf(path, 128, "%s/intel-rapl:%d:%d", zone_path, socket, domain);
+    snprintf(path, SUBZONE_BYTES, "%s/intel-rapl:%d:%d", zone_path, socket, domain);
     return has_name(root, path);
 }
 
@@ -93,7 +96,7 @@ static wb_status add_zone(rapl_state *s, wb_energy_view *view, const char *path,
 // zone's: on some machines psys is intel-rapl:0.
 static wb_status add_socket(rapl_state *s, wb_energy_view *view, int socket, const char *path,
                             wb_error *err) {
-    char name[32], inner_path[128], inner[32], full[72];
+    char name[32], inner_path[SUBZONE_BYTES], inner[32], full[72];
     wb_status status = wb_sysfs_text(name, sizeof name, s->host->root, err, "%s/name", path);
     if (!status) status = add_zone(s, view, path, name, err);
     const char *dash = strchr(name, '-');
@@ -111,7 +114,7 @@ static wb_status rapl_open(void *state, const wb_energy_host *host, wb_energy_vi
                            wb_error *err) {
     rapl_state *s = state;
     s->host = host;
-    char path[96];
+    char path[ZONE_BYTES];
     for (int socket = 0; socket < MAX_ZONES; socket++) {
         if (!find_zone(path, host->root, socket)) continue;
         const wb_status status = add_socket(s, view, socket, path, err);
