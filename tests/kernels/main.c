@@ -125,6 +125,31 @@ static int run_emulated(const bench_options *options, check *c) {
     return n_run;
 }
 
+// Every subset of the machine's flags gives a table whose packing and products fit each other.
+static int run_subsets(const bench_options *options, check *c, uint32_t cpu_flags) {
+    static void (*const products[])(check *) = {check_gemm_f32, check_gemm_bf16, check_gemm_f16,
+                                                check_gemm_i8, check_cast_panels};
+    const int rounds = c->rounds;
+    int n_run = 0;
+    c->isa = "subsets";
+    c->rounds = (rounds + 49) / 50;
+    for (uint32_t flags = 0; flags <= cpu_flags; flags++) {
+        wb_kernels now;
+        if ((flags & cpu_flags) != flags) continue;
+        wb_kernels_select(&now, flags);
+        c->now = &now;
+        for (size_t i = 0; i < N_CHECKS; i++)
+            for (size_t p = 0; p < sizeof products / sizeof products[0]; p++) {
+                if (checks[i].run != products[p] || !is_wanted(options, c->isa, checks[i].name))
+                    continue;
+                run_check(c, i);
+                n_run++;
+            }
+    }
+    c->rounds = rounds;
+    return n_run;
+}
+
 static int run_checks(const bench_options *options, uint64_t seed, int rounds, uint32_t cpu_flags) {
     wb_kernels scalar, below = {0};
     wb_kernels_select(&scalar, 0);
@@ -146,6 +171,7 @@ static int run_checks(const bench_options *options, uint64_t seed, int rounds, u
         }
         below = now;
     }
+    n_run += run_subsets(options, &c, cpu_flags);
     c.now = &below;
     if ((cpu_flags & WB_CPU_AVX512) && !(cpu_flags & WB_CPU_AVX512_FP16))
         n_run += run_emulated(options, &c);
