@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "study/busy.h"
 #include "study/interrupt.h"
 #include "study/study.h"
 
@@ -81,10 +82,14 @@ static wb_status measure_window(study_group *g, study_cell *cell, wb_error *err)
     options.on_power = log_power;
     options.power_context = &work;
     wb_window *window = &cell->windows[cell->n_measured];
+    const busy_reading before = busy_read();
     status = wb_window_measure(g->meter, &options, pass, &work, window, err);
-    if (!status) cell->n_measured++;
+    const busy_reading after = busy_read();
+    if (status) return status;
+    cell->n_measured++;
+    busy_add(&before, &after, &cell->others_s, &cell->cores_s);
     // A window too short for a point of its own has its mean.
-    if (!status && work.n_powers == 0)
+    if (work.n_powers == 0)
         log_power(&work, window->seconds, window->joules_per_pass / window->seconds_per_pass);
     fflush(g->store->power);
     return status;

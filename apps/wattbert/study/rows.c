@@ -11,6 +11,9 @@
 #include "base/base.h"
 #include "study/study.h"
 
+// A quiet machine's own chores are under 2 %; from 5 % on throughput shows them.
+static const double MAX_OTHERS_SHARE = 0.05;
+
 static void put(char *out, size_t capacity, const char *text) {
     snprintf(out, capacity, "%s", text);
 }
@@ -127,6 +130,9 @@ static void put_flags(result_row *row, const study_group *g, const study_cell *c
     const double parts = p[WB_ATTENTION] + p[WB_FFN] + p[WB_EMBEDDINGS] + p[WB_HEAD];
     if (cell->has_parts && parts > p[WB_WHOLE])
         cell_flag(&shown, "components scaled down by %.1f %%", 100.0 * (1.0 - p[WB_WHOLE] / parts));
+    if (cell->others_s > MAX_OTHERS_SHARE * cell->cores_s)
+        cell_flag(&shown, "other processes took %.0f %% of the cores",
+                  100.0 * cell->others_s / cell->cores_s);
     if (g->order.warning[0]) cell_flag(&shown, "label order not certain");
     put(row->flags, sizeof row->flags, shown.flags);
 }

@@ -44,7 +44,8 @@ typedef struct study_cell {
     double pass_s;       // of the warm-up
     wb_window *windows;  // [n_windows of the options], n_measured of them filled
     int n_measured;
-    uint64_t *batch_ns;  // [n_durations] of all passes of all windows
+    double others_s, cores_s;  // core time in them: of other processes, and of all cores
+    uint64_t *batch_ns;        // [n_durations] of all passes of all windows
     int n_durations, max_durations;
     bool has_parts;
     double parts[WB_N_COMPONENTS + 1];  // joules per replay: embeddings .. head, whole

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "study/busy.h"
 #include "study/select.h"
 #include "study/store.h"
 
@@ -81,6 +82,22 @@ static void test_quantile(void **state) {
     assert_true(schedule_quantile(values, 200, 0.99) == 198.0);
     assert_true(schedule_quantile(values, 1, 0.99) == 1.0);
     assert_true(isnan(schedule_quantile(values, 0, 0.5)));
+}
+
+// Two cores for ten seconds: 6 s ours, 5 s of others, the rest idle or waiting.
+static void test_busy(void **state) {
+    (void)state;
+    const busy_reading before = busy_parse("cpu  100 0 50 1000 10 0 0 0 0 0\ncpu0 7", 100.0, 1.0);
+    const busy_reading after = busy_parse("cpu  900 100 200 1800 110 5 5 40 77 0\n", 100.0, 7.0);
+    double others_s = 0.0, cores_s = 0.0;
+    busy_add(&before, &after, &others_s, &cores_s);
+    assert_true(fabs(others_s - 5.0) < 1e-9);
+    assert_true(fabs(cores_s - 20.0) < 1e-9);
+    const busy_reading none = busy_parse("intr 1 2 3", 100.0, 0.0);
+    assert_false(none.has_value);
+    busy_add(&before, &none, &others_s, &cores_s);
+    assert_true(fabs(others_s - 5.0) < 1e-9);
+    assert_true(busy_read().has_value);
 }
 
 // ---- Selection --------------------------------------------------------------
@@ -251,8 +268,9 @@ static void test_store(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows),  cmocka_unit_test(test_split),
-        cmocka_unit_test(test_quantile), cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_choices),  cmocka_unit_test(test_store),
+        cmocka_unit_test(test_quantile), cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_pairs),    cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
