@@ -15,6 +15,7 @@
 enum {
     SAMPLE_NS = 300000,  // one sample's least duration: far above the clock's 300 ns
     MOST_SAMPLES = 1000,
+    LONGEST_NS = 2000000000,  // of all samples but three
 };
 
 typedef struct timing {
@@ -47,6 +48,7 @@ static timing time_work(bench_work *w, peak_kind peak, int n_samples) {
     const double once = time_calls(w, 1);
     int n_calls = (int)(SAMPLE_NS / time_calls(w, once > SAMPLE_NS ? 1 : 3)) + 1;
     if (n_calls < w->n_copies) n_calls = w->n_copies;
+    while (n_samples > 3 && n_samples * n_calls * once > LONGEST_NS) n_samples--;
     for (int i = 0; i < n_samples; i++) {
         const double start = now_ns();
         peak_run(peak);

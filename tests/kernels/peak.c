@@ -26,14 +26,11 @@ __attribute__((target("avx2"))) static void run_avx2_i8(void) {
     __m256i sum[N_CHAINS], x = _mm256_set1_epi16(3);
 #pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
-    __asm__ volatile("" : "+x"(x));
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12
         for (int i = 0; i < N_CHAINS; i++) {
-            __m256i product = _mm256_madd_epi16(x, x);
-            __asm__ volatile("" : "+x"(product));
-            sum[i] = _mm256_add_epi32(sum[i], product);
-            __asm__ volatile("" : "+x"(sum[i]));
+            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(x, x));
+            __asm__ volatile("" : "+x"(sum[i]), "+x"(x));
         }
 }
 
@@ -53,14 +50,11 @@ __attribute__((target("avx512f,avx512bw"))) static void run_avx512_i8(void) {
     __m512i sum[N_CHAINS], x = _mm512_set1_epi16(3);
 #pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
-    __asm__ volatile("" : "+v"(x));
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12
         for (int i = 0; i < N_CHAINS; i++) {
-            __m512i product = _mm512_madd_epi16(x, x);
-            __asm__ volatile("" : "+v"(product));
-            sum[i] = _mm512_add_epi32(sum[i], product);
-            __asm__ volatile("" : "+v"(sum[i]));
+            sum[i] = _mm512_add_epi32(sum[i], _mm512_madd_epi16(x, x));
+            __asm__ volatile("" : "+v"(sum[i]), "+v"(x));
         }
 }
 
