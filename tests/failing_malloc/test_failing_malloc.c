@@ -83,6 +83,7 @@ typedef struct round_state {
     wb_inputs *inputs;
     wb_replay *replay;
     float logits[2 * 2];
+    long n_calls_of_forward;  // allocations on the forward path
 } round_state;
 
 static const wb_text texts[2] = {{.text = "a b w57", .n_bytes = 7},
@@ -100,6 +101,9 @@ static wb_status run_round(round_state *s, const char *dir, const char *techniqu
     if (!status) status = wb_engine_open(&s->engine, s->model, &options, err);
     if (!status) status = wb_classify(s->engine, texts, 2, s->logits, err);
     if (!status) status = wb_inputs_open(&s->inputs, s->model, texts, 2, 0, err);
+    const long before = n_calls;
+    if (!status) status = wb_forward(s->engine, s->inputs, s->logits, NULL, err);
+    s->n_calls_of_forward = n_calls - before;
     if (!status) status = wb_replay_open(&s->replay, s->engine, s->inputs, 1 << 16, err);
     if (!status) status = wb_replay_run(s->replay, WB_WHOLE, err);
     return status;
@@ -112,8 +116,10 @@ static void close_round(round_state *s) {
     wb_model_close(s->model);
 }
 
-// Whether a round ended as promised. Handles of failed calls must be NULL: all are closed after.
+// Whether a round ended as promised; a forward asks for no memory. Handles of failed calls must be
+// NULL: all are closed after.
 static bool is_clean(const round_state *s, wb_status status, const wb_error *err) {
+    if (s->n_calls_of_forward != 0) return false;
     if (status == WB_OK) return isfinite(s->logits[0]) && isfinite(s->logits[3]);
     return status == WB_ERR_MEMORY && err->status == status && err->message[0] != 0;
 }
@@ -137,8 +143,10 @@ int main(int argc, char **argv) {
         close_round(&s);
         const long n_leaked = atomic_load(&n_live) - live_before;
         if (!is_clean(&s, status, &err) || n_leaked != 0) {
-            fprintf(stderr, "round %ld of seed %" PRIu64 ", %s: %s: %s; %ld blocks leaked\n", i,
-                    seed, techniques[i / 5 % 4], wb_status_name(status), err.message, n_leaked);
+            fprintf(stderr, "round %ld of seed %" PRIu64 ", %s: %s: %s; ", i, seed,
+                    techniques[i / 5 % 4], wb_status_name(status), err.message);
+            fprintf(stderr, "%ld blocks leaked, a forward allocated %ld times\n", n_leaked,
+                    s.n_calls_of_forward);
             return 1;
         }
         n_ok += status == WB_OK;
