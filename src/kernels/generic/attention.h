@@ -61,15 +61,19 @@ KERNEL_INLINE void multiply_vectors(const int rows, const int vectors, float *y,
                                     const float *w, size_t ld_w, int k) {
     lanes sum[TILE_ROWS][TILE_VECTORS];
     UNROLL
-    for (int r = 0; r < rows; r++) UNROLL
-    for (int v = 0; v < vectors; v++)
-        sum[r][v] = factor
-                        ? lanes_mul(lanes_all(factor[r]), lanes_load(y + (size_t)r * ld_y + 16 * v))
-                        : lanes_all(0.0f);
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] =
+                factor ? lanes_mul(lanes_all(factor[r]), lanes_load(y + (size_t)r * ld_y + 16 * v))
+                       : lanes_all(0.0f);
+    }
     multiply_tile(sum, rows, vectors, x, ld_x, w, ld_w, k, NULL);
     UNROLL
-    for (int r = 0; r < rows; r++) UNROLL
-    for (int v = 0; v < vectors; v++) lanes_store(y + (size_t)r * ld_y + 16 * v, sum[r][v]);
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++) lanes_store(y + (size_t)r * ld_y + 16 * v, sum[r][v]);
+    }
 }
 
 KERNEL_INLINE void multiply_rows(const int vectors, int rows, float *y, size_t ld_y,

@@ -23,8 +23,10 @@ KERNEL_INLINE void add_block_f16(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
                                  ahead *next) {
     halves block[TILE_ROWS][HALF_VECTORS];
     UNROLL
-    for (int r = 0; r < rows; r++) UNROLL
-    for (int v = 0; v < HALF_VECTORS; v++) block[r][v] = halves_zero();
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < HALF_VECTORS; v++) block[r][v] = halves_zero();
+    }
     for (int kk = 0; kk < k; kk++, w += TILE_N) {
         fetch(next);
         halves column[HALF_VECTORS];
@@ -39,10 +41,12 @@ KERNEL_INLINE void add_block_f16(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
         }
     }
     UNROLL
-    for (int r = 0; r < rows; r++) UNROLL
-    for (int v = 0; v < HALF_VECTORS; v++) {
-        sum[r][2 * v] = lanes_add(sum[r][2 * v], halves_low(block[r][v]));
-        sum[r][2 * v + 1] = lanes_add(sum[r][2 * v + 1], halves_high(block[r][v]));
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < HALF_VECTORS; v++) {
+            sum[r][2 * v] = lanes_add(sum[r][2 * v], halves_low(block[r][v]));
+            sum[r][2 * v + 1] = lanes_add(sum[r][2 * v + 1], halves_high(block[r][v]));
+        }
     }
 }
 

@@ -38,8 +38,10 @@ KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, cons
                            size_t ld_x, scales scale, const int8_t *panel, int k, ahead next) {
     words sum[TILE_ROWS][TILE_VECTORS];
     UNROLL
-    for (int r = 0; r < rows; r++) UNROLL
-    for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_load(panel + 64 * v);
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_load(panel + 64 * v);
+    }
     panel += TILE_N * sizeof(int32_t);
 
     for (int kk = 0; kk + 3 < k; kk += 4) {

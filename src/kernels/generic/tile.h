@@ -74,11 +74,13 @@ KERNEL_INLINE void open_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows,
                              int i, int j, bool is_first) {
     const float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
     UNROLL
-    for (int r = 0; r < rows; r++) UNROLL
-    for (int v = 0; v < TILE_VECTORS; v++)
-        sum[r][v] = is_first ? lanes_all(0.0f)
-                             : load_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v,
-                                            out->n - j - 16 * v);
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            sum[r][v] = is_first ? lanes_all(0.0f)
+                                 : load_columns(y + (size_t)r * (size_t)out->ld_y + 16 * v,
+                                                out->n - j - 16 * v);
+    }
 }
 
 // y's cells <- sum, with the bias after the chain's last link.
