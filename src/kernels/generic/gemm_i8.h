@@ -37,6 +37,7 @@ KERNEL_INLINE void multiply_bytes(words sum[TILE_ROWS][TILE_VECTORS], const int 
 KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, const uint8_t *x,
                            size_t ld_x, scales scale, const int8_t *panel, int k, ahead next) {
     words sum[TILE_ROWS][TILE_VECTORS];
+    fetch_cells(out, i, rows, j);
     UNROLL
     for (int r = 0; r < rows; r++) {
         UNROLL
