@@ -36,7 +36,10 @@ NR == 1 { n = cells($0); for (i = 1; i <= n; i++) at[cell[i]] = i; next }
         grams = whole / 3.6e6 * 380.95 * 1.5
         printf "|%s", (sum / whole - 1) ^ 2 < 1e-14 ? "parts sum" : "parts " sum " of " whole
         printf "|%s", (cell[at["g_co2e"]] / grams - 1) ^ 2 < 1e-12 ? "grams" : "wrong grams"
-        printf "|%s", cell[at["energy_low_j"]] <= whole && whole <= cell[at["energy_high_j"]] ? "interval" : "no interval"
+        # + 0: these cells were put together as strings, and awk would compare them as such.
+        low = cell[at["energy_low_j"]] + 0
+        high = cell[at["energy_high_j"]] + 0
+        printf "|%s", low <= whole + 0 && whole + 0 <= high ? "interval" : "no interval"
     }
     print ""
 }
@@ -51,4 +54,5 @@ awk -f show.awk out/deep/results.csv | cut -d '|' -f 1-3
 sed 's/,.*//' out/deep/results.csv | tail -n +2 | uniq | wc -l
 study --technique bf16+sorted >/dev/null
 awk -f show.awk out/deep/results.csv | cut -d '|' -f 1-2
-cmp first.csv out/deep/results.csv.old >/dev/null || echo "the older study was set aside"
+echo "set aside:"
+awk -f show.awk out/deep/results.csv.old | cut -d '|' -f 1-2
