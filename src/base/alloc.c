@@ -2,17 +2,27 @@
 // Memory, 64-byte aligned. Tests replace malloc's family with a failing one at link time.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/base.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
+// Blocks of the size of weights ask for huge pages: a forward streams them once, and a page miss
+// every 4 KB cost a product of few rows a third of its memory bandwidth (EPYC of Zen 4, f32
+// 2304 x 768 cold: 23 GB/s without, 35 with, at 4 rows).
 void *wb_alloc(size_t n_bytes) {
-    if (n_bytes > SIZE_MAX - ALIGNMENT) return NULL;
+    const size_t alignment = n_bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    if (n_bytes > SIZE_MAX - alignment) return NULL;
     // aligned_alloc wants a multiple of the alignment; 0 bytes still make a block that can be
     // freed.
-    const size_t rounded = (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    const size_t rounded = (n_bytes + alignment - 1) / alignment * alignment;
+    void *block = aligned_alloc(alignment, rounded ? rounded : alignment);
+#ifdef MADV_HUGEPAGE
+    // Advice only: a kernel without huge pages gives ordinary ones.
+    if (block && alignment == HUGE_PAGE) (void)madvise(block, rounded, MADV_HUGEPAGE);
+#endif
+    return block;
 }
 
 void *wb_alloc_zeroed(size_t n_bytes) {
