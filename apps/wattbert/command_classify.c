@@ -36,7 +36,8 @@ typedef struct classifier {
 
 static const char usage_text[] =
     "Prints the label of each text and its score: the probability of the label, or the value\n"
-    "itself where the model is a regression. Texts are the arguments, or the lines of FILE or\n"
+    "itself where the model is a regression. A multi-label model's likeliest label is printed,\n"
+    "and with --jsonl \"scores\" holds every label's own probability. Texts are the arguments, or the lines of FILE or\n"
     "of standard input (with --pairs: text, tab, pair). Results keep the order of the input.\n"
     "\n"
     "With --jsonl, input lines are {\"text\": \"...\", \"pair\": \"...\"} (pair may be missing) "
@@ -134,11 +135,13 @@ static int argmax(const float *logits, int n) {
     return best;
 }
 
-// Softmax of the label, or the logit where there is only one.
-static double score_of(const float *logits, int n_labels, int label) {
-    if (n_labels == 1) return logits[0];
+// Softmax of the label; its sigmoid where labels do not exclude each other; the logit of a
+// regression.
+static double score_of(const wb_model_info *info, const float *logits, int label) {
+    if (info->is_multi_label) return 1.0 / (1.0 + exp(-(double)logits[label]));
+    if (info->n_labels == 1) return logits[0];
     double sum = 0.0;
-    for (int i = 0; i < n_labels; i++) sum += exp((double)logits[i] - (double)logits[label]);
+    for (int i = 0; i < info->n_labels; i++) sum += exp((double)logits[i] - (double)logits[label]);
     return 1.0 / sum;
 }
 
@@ -158,13 +161,21 @@ static double joules_of(const classifier *c, int text) {
 static void print_json(const classifier *c, int text, const float *logits) {
     const int n_labels = c->info->n_labels, label = argmax(logits, n_labels);
     printf("{\"label\": %s, \"score\": ", c->json_labels[label]);
-    print_number(score_of(logits, n_labels, label));
+    print_number(score_of(c->info, logits, label));
     fputs(", \"logits\": [", stdout);
     for (int i = 0; i < n_labels; i++) {
         if (i > 0) fputs(", ", stdout);
         print_number((double)logits[i]);
     }
     putchar(']');
+    if (c->info->is_multi_label) {
+        fputs(", \"scores\": [", stdout);
+        for (int i = 0; i < n_labels; i++) {
+            if (i > 0) fputs(", ", stdout);
+            print_number(score_of(c->info, logits, i));
+        }
+        putchar(']');
+    }
     if (c->meter) {
         fputs(", \"joules\": ", stdout);
         print_number(joules_of(c, text));
@@ -185,7 +196,7 @@ static void print_one_line(const char *bytes, size_t n_bytes) {
 static void print_row(const classifier *c, int text, const float *logits) {
     const wb_text *t = &c->texts[text];
     const int n_labels = c->info->n_labels, label = argmax(logits, n_labels);
-    const double score = score_of(logits, n_labels, label);
+    const double score = score_of(c->info, logits, label);
     const char *separator = c->options->is_tsv ? "\t" : "  ";
     if (c->options->is_tsv)
         printf("%s\t%.6f\t", c->info->labels[label], score);

@@ -52,6 +52,7 @@ typedef struct wb_model_info {
     int max_length;  // tokens a text may have, special tokens included
     int n_labels;    // 1: regression, the logit is the score
     int is_regression;
+    int is_multi_label;         // each label has a sigmoid of its own instead of a common softmax
     const char *const *labels;  // [n_labels] from id2label, or "LABEL_0".. where it is missing
     int has_label_names;        // 0: labels are only LABEL_0.., their meaning is unknown
     uint64_t n_parameters;

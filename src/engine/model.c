@@ -110,6 +110,7 @@ static void describe(wb_model *model) {
         .max_length = shape->max_length,
         .n_labels = shape->n_labels,
         .is_regression = config->is_regression,
+        .is_multi_label = config->is_multi_label,
         .labels = (const char *const *)config->labels,
         .has_label_names = config->has_label_names,
         .n_parameters = count_parameters(shape),

@@ -12,3 +12,6 @@ printf 'a\tb\\nc\n' | "$WATTBERT" classify "$MODEL" --tsv | cut -f 3
 "$WATTBERT" classify "$MODEL" --jsonl </dev/null
 echo "exit $?"
 "$WATTBERT" classify "$MODEL" --technique baseline --padded-length 4 "a charming journey" 2>&1
+cp -r "$MODEL" tags
+sed 's/"activation"/"problem_type": "multi_label_classification", &/' "$MODEL/config.json" >tags/config.json
+"$WATTBERT" classify tags --jsonl <texts.jsonl
