@@ -38,6 +38,7 @@ typedef enum wb_status {
     WB_ERR_REFUSED,    // the machine: there and readable, but not to be believed (a dead counter, a
                        // shared GPU)
     WB_ERR_CANCELLED,  // the caller asked to stop
+    WB_ERR_DEVICE,     // the machine: the GPU was lost or failed while it worked
 } wb_status;
 
 // One failure. The caller owns it; 0-initialise it or not, every failing

@@ -19,7 +19,18 @@ typedef struct wb_shape {
     wb_activation activation;  // of the feed-forward block
 } wb_shape;
 
-typedef enum wb_precision { WB_F32, WB_BF16, WB_F16, WB_I8_DYNAMIC, WB_N_PRECISIONS } wb_precision;
+typedef enum wb_device_kind { WB_DEVICE_CPU, WB_DEVICE_CUDA } wb_device_kind;
+typedef enum wb_precision {
+    WB_F32,
+    WB_BF16,
+    WB_F16,
+    WB_I8_DYNAMIC,   // a scale per row of activations, found at run time
+    WB_I8_STATIC,    // one scale for all of them, from calibration
+    WB_TF32,         // GPU: f32 stored, products with 10 bits of mantissa
+    WB_FP8_DYNAMIC,  // GPU: e4m3, scales as int8's
+    WB_FP8_STATIC,
+    WB_N_PRECISIONS
+} wb_precision;
 typedef enum wb_attention_kind { WB_ATTENTION_STANDARD, WB_ATTENTION_FLASH } wb_attention_kind;
 typedef enum wb_packing { WB_PADDED, WB_SORTED, WB_PACKED } wb_packing;
 
@@ -64,6 +75,7 @@ typedef struct wb_matrix {
 
 typedef struct wb_plan {
     const wb_technique_spec *spec;
+    wb_device_kind device;
     wb_shape shape;
     wb_attention_kind attention;
     wb_packing packing;

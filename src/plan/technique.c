@@ -103,7 +103,8 @@ const wb_technique_spec *wb_technique_find(const char *name) {
 }
 
 const char *wb_precision_name(wb_precision precision) {
-    static const char *const names[WB_N_PRECISIONS] = {"f32", "bf16", "f16", "i8-dynamic"};
+    static const char *const names[WB_N_PRECISIONS] = {
+        "f32", "bf16", "f16", "i8-dynamic", "i8-static", "tf32", "fp8-dynamic", "fp8-static"};
     return names[precision];
 }
 
