@@ -18,10 +18,8 @@ void *wb_alloc(size_t n_bytes) {
     // freed.
     const size_t rounded = (n_bytes + alignment - 1) / alignment * alignment;
     void *block = aligned_alloc(alignment, rounded ? rounded : alignment);
-#ifdef MADV_HUGEPAGE
     // Advice only: a kernel without huge pages gives ordinary ones.
     if (block && alignment == HUGE_PAGE) (void)madvise(block, rounded, MADV_HUGEPAGE);
-#endif
     return block;
 }
 
