@@ -17,11 +17,32 @@ extern char **environ;
 
 static const char LOG_NAME[] = "gnuplot.log";
 
+// Ours with LC_ALL=C.UTF-8, which every Debian has: the scripts are UTF-8, whose signs gnuplot
+// cannot draw in the plain C locale of a bare machine, and points must stay points. NULL without
+// memory; wb_free it.
+static char **utf8_environment(void) {
+    static const char utf8[] = "LC_ALL=C.UTF-8";
+    size_t n = 0, n_kept = 0;
+    while (environ[n]) n++;
+    char **variables = wb_alloc_array(n + 2, sizeof *variables);
+    if (!variables) return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(environ[i], utf8, strlen("LC_ALL=")) != 0) variables[n_kept++] = environ[i];
+    variables[n_kept] = (char *)(uintptr_t)utf8;
+    return variables;
+}
+
 static int start(pid_t *pid, const char *dir, const char *script) {
     char *const arguments[] = {"gnuplot", "-d", (char *)(uintptr_t)script, NULL};
+    char **const environment = utf8_environment();
+    if (!environment) return ENOMEM;
     posix_spawn_file_actions_t actions;
-    if (posix_spawn_file_actions_init(&actions)) return ENOMEM;
-    int error = posix_spawn_file_actions_addchdir_np(&actions, dir);
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) {
+        wb_free(environment);
+        return error;
+    }
+    error = posix_spawn_file_actions_addchdir_np(&actions, dir);
     // What gnuplot says goes to a log beside the script: our stderr has one line per failure.
     if (!error)
         error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, LOG_NAME,
@@ -29,8 +50,9 @@ static int start(pid_t *pid, const char *dir, const char *script) {
     if (!error)
         error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (!error) error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    if (!error) error = posix_spawnp(pid, arguments[0], &actions, NULL, arguments, environ);
+    if (!error) error = posix_spawnp(pid, arguments[0], &actions, NULL, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
+    wb_free(environment);
     return error;
 }
 
