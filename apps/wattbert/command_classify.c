@@ -38,7 +38,8 @@ typedef struct classifier {
 static const char usage_text[] =
     "Prints the label of each text and its score: the probability of the label, or the value\n"
     "itself where the model is a regression. A multi-label model's likeliest label is printed,\n"
-    "and with --jsonl \"scores\" holds every label's own probability. Texts are the arguments, or the lines of FILE or\n"
+    "and with --jsonl \"scores\" holds every label's own probability. Texts are the arguments, or "
+    "the lines of FILE or\n"
     "of standard input (with --pairs: text, tab, pair). Results keep the order of the input.\n"
     "\n"
     "With --jsonl, input lines are {\"text\": \"...\", \"pair\": \"...\"} (pair may be missing) "
@@ -266,8 +267,7 @@ static wb_status open_classifier(classifier *c, const char *dir, wb_error *err) 
     if (status) return status;
     const wb_plan_info *plan = wb_engine_plan(c->engine);
     device_note(plan);
-    if (c->options->has_energy)
-        status = device_meter_open(&c->meter, NULL, plan->device_uuid, err);
+    if (c->options->has_energy) status = device_meter_open(&c->meter, NULL, plan->device_uuid, err);
     return status;
 }
 

@@ -43,7 +43,7 @@ static const char *choose_source(const findings *f) {
 static wb_status look_around(findings *f, const wb_meter_options *options, wb_error *err) {
     wb_machine_describe(&f->machine);
     snprintf(f->device, sizeof f->device, "cuda:%d", options->gpu_index);
-    (void)wb_gpu_describe(&f->gpu, f->device, &f->no_gpu);
+    if (wb_gpu_describe(&f->gpu, f->device, &f->no_gpu) == WB_OK) f->no_gpu.status = WB_OK;
     find_program(f->gnuplot, sizeof f->gnuplot, "gnuplot");
     const wb_status status =
         wb_sources_probe(options, f->sources, WB_MAX_SOURCES, &f->n_sources, err);
@@ -184,8 +184,8 @@ static json_t *machine_to_json(const wb_machine *m) {
 // {"usable": false, "reason": ...} where there is none.
 static json_t *gpu_to_json(const findings *f) {
     if (f->no_gpu.status)
-        return json_pack("{s:b, s:s, s:s}", "usable", 0, "status",
-                         wb_status_name(f->no_gpu.status), "reason", f->no_gpu.message);
+        return json_pack("{s:b, s:s, s:s}", "usable", 0, "status", wb_status_name(f->no_gpu.status),
+                         "reason", f->no_gpu.message);
     const wb_gpu *g = &f->gpu;
     char capability[24];
     snprintf(capability, sizeof capability, "%d.%d", g->compute_major, g->compute_minor);
@@ -246,7 +246,8 @@ int command_doctor(int argc, char **argv) {
         {"json", NULL, "one line of JSON", APP_FLAG, &is_json, 0, 0},
         {"root", "DIR", "DIR stands for / before /sys and /proc: a recorded machine", APP_STRING,
          &meter.root, 0, 0},
-        {"gpu", "INDEX", "which GPU to look at, as NVML and as CUDA count; 0", APP_INT, &meter.gpu_index, 0, 1024},
+        {"gpu", "INDEX", "which GPU to look at, as NVML and as CUDA count; 0", APP_INT,
+         &meter.gpu_index, 0, 1024},
     };
     const app_usage usage = {
         .synopsis = "doctor [OPTION...]",

@@ -171,12 +171,12 @@ static json_t *order_json(const glue_label_order *order) {
 static int print_json(const evaluation *e) {
     const glue_interval *h = &e->result.headline;
     json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:s, s:s, s:s, s:s}", "task", e->task->name, "metric",
-        glue_headline_name(e->task->headline), "value", number(h->value), "low", number(h->low),
-        "high", number(h->high), "metrics", metrics_json(&e->result.scores), "examples",
-        e->result.n_examples, "label_order", order_json(&e->order), "label_order_source",
-        e->order.source, "technique", wb_engine_plan(e->engine)->technique, "device",
-        wb_engine_plan(e->engine)->device_name, "file", e->path);
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:s, s:s, s:s, s:s}", "task", e->task->name,
+        "metric", glue_headline_name(e->task->headline), "value", number(h->value), "low",
+        number(h->low), "high", number(h->high), "metrics", metrics_json(&e->result.scores),
+        "examples", e->result.n_examples, "label_order", order_json(&e->order),
+        "label_order_source", e->order.source, "technique", wb_engine_plan(e->engine)->technique,
+        "device", wb_engine_plan(e->engine)->device_name, "file", e->path);
     char *text = root ? json_dumps(root, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     if (!text) return app_fail(EXIT_INPUT, "eval: %s is no UTF-8 and cannot be printed", e->path);

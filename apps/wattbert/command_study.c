@@ -40,7 +40,8 @@ static const char usage_text[] =
     "TECHNIQUE+sorted and TECHNIQUE+packed. `all` techniques run under padded and packed unless\n"
     "--protocol says otherwise. What a machine cannot run is a row with the reason.\n"
     "\n"
-    "With --device cuda all techniques run on a GPU, whose own counter (NVML) is read; rows of the\n"
+    "With --device cuda all techniques run on a GPU, whose own counter (NVML) is read; rows of "
+    "the\n"
     "CPU and of GPUs go into one results.csv with --resume, and into one report.\n"
     "\n"
     "Energy is of a sample of --examples texts, the same for all techniques, in --windows\n"
@@ -88,9 +89,7 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
          &o->component_s, 0.01, 3600},
         {"idle-seconds", "S", "of rest before a task, default 2", APP_DOUBLE, &o->idle_s, 0.01,
          3600},
-        {"min-tokens", "N",
-         "repeat the measured texts until a pass has N tokens; default 0, on a GPU 262144, four of "
-         "its batches",
+        {"min-tokens", "N", "repeat the texts until a pass has N tokens; default 0, a GPU's 262144",
          APP_INT, &o->min_tokens, 0, 1e8},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &a->device, 0, 0},
         {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
@@ -121,12 +120,8 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"pue", "X", "the building's power usage effectiveness, default 1", APP_DOUBLE,
          &a->carbon.pue, 1, 10},
     };
-    const app_usage usage = {
-        .synopsis = "study [TASK=]MODEL... --data DIR",
-        .text = usage_text,
-        .options = table,
-        .n_options = sizeof table / sizeof *table,
-    };
+    const int n_options = sizeof table / sizeof *table;
+    const app_usage usage = {"study [TASK=]MODEL... --data DIR", usage_text, table, n_options};
     return app_parse(&usage, argc, argv, words, n_words);
 }
 
@@ -270,8 +265,9 @@ static int run(study *s) {
     wb_error err;
     wb_status status = WB_OK;
     for (int i = 0; !status && i < s->n_pairs; i++) status = check_pair(a, &s->pairs[i], &err);
-    if (!status) status = store_open(&s->store, a->out, a->is_resumed, &err);
+    // Before the store: without a meter an older study must not be set aside.
     if (!status) status = device_meter_open(&s->meter, &a->meter, a->options.gpu.uuid, &err);
+    if (!status) status = store_open(&s->store, a->out, a->is_resumed, &err);
     interrupt_listen();
     progress_open(&s->progress);
     s->started_ns = wb_clock_ns();

@@ -31,8 +31,7 @@ void device_describe(char *out, size_t capacity, const wb_gpu *gpu) {
 }
 
 void device_note(const wb_plan_info *plan) {
-    if (plan->fallback[0])
-        fprintf(stderr, "wattbert: note: runs on the CPU: %s\n", plan->fallback);
+    if (plan->fallback[0]) fprintf(stderr, "wattbert: note: runs on the CPU: %s\n", plan->fallback);
 }
 
 wb_status device_meter_open(wb_meter **out, const wb_meter_options *options, const char *uuid,

@@ -93,13 +93,13 @@ WB_CHECKED WB_API wb_status wb_meter_open(wb_meter **out, const wb_meter_options
 WB_API void wb_meter_close(wb_meter *meter);
 WB_API const wb_source_info *wb_meter_source(const wb_meter *meter);  // borrowed
 
-// What the measured device does at this moment, for the record of a study. NAN where the source does
-// not say, which is all of them but nvml.
+// What the measured device does at this moment, for the record of a study. NAN where the source
+// does not say, which is all of them but nvml.
 typedef struct wb_conditions {
     double clock_hz, memory_clock_hz;
     double temperature_celsius;
-    double power_limit_w;   // what the board is held to
-    char slowed_by[64];     // what keeps the clock below its own limit: "power", "heat"; "" mostly
+    double power_limit_w;  // what the board is held to
+    char slowed_by[64];    // what keeps the clock below its own limit: "power", "heat"; "" mostly
 } wb_conditions;
 
 // A few calls of the driver; may be made inside an interval or a window.

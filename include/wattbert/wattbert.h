@@ -223,10 +223,11 @@ typedef struct wb_run {
 } wb_run;
 
 // logits[n_texts, n_labels] <- forward pass over all inputs, in input order.
-// run may be NULL. Allocates nothing. On a CPU a text's logits are the same bits alone, in any batch
-// and on any number of threads; on a GPU sums may be ordered by the size of the batch.
+// run may be NULL. Allocates nothing. On a CPU a text's logits are the same bits alone, in any
+// batch and on any number of threads; on a GPU sums may be ordered by the size of the batch.
 //   WB_ERR_ARGUMENT  inputs of another model
-//   WB_ERR_DEVICE    the GPU was lost or failed: this engine can only be closed, and is not replaced
+//   WB_ERR_DEVICE    the GPU was lost or failed: this engine can only be closed, and is not
+//   replaced
 //                    by the CPU
 WB_CHECKED WB_API wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits,
                                        wb_run *run, wb_error *err);
@@ -250,9 +251,9 @@ typedef enum wb_component {
 
 // *out <- the first batches of inputs whose activations fit max_bytes (at least
 // one), run once and captured, so that a component can be replayed alone on
-// exactly what it sees inside the forward pass. engine and inputs must outlive it. On a GPU max_bytes
-// are of its memory, and the engine keeps what was captured last: an older replay then fails with
-// WB_ERR_ARGUMENT.
+// exactly what it sees inside the forward pass. engine and inputs must outlive it. On a GPU
+// max_bytes are of its memory, and the engine keeps what was captured last: an older replay then
+// fails with WB_ERR_ARGUMENT.
 WB_CHECKED WB_API wb_status wb_replay_open(wb_replay **out, wb_engine *engine,
                                            const wb_inputs *inputs, size_t max_bytes,
                                            wb_error *err);

@@ -107,8 +107,8 @@ static void describe_device(const nvml_state *s, wb_energy_view *view) {
     snprintf(view->device, sizeof view->device, "%.79s (driver %.31s)", name, driver);
 }
 
-// By UUID where one was given: CUDA counts the fastest board first or only those it may see, NVML all
-// by their place on the bus.
+// By UUID where one was given: CUDA counts the fastest board first or only those it may see, NVML
+// all by their place on the bus.
 static wb_status find_device(nvml_state *s, wb_error *err) {
     const wb_energy_host *host = s->host;
     unsigned int index = 0;

@@ -26,8 +26,8 @@ typedef struct wb_nvml_process {
     unsigned int gpu_instance, compute_instance;
 } wb_nvml_process;
 
-// nvmlClockType_t, nvmlTemperatureSensors_t, and the bits of nvmlClocksEventReasons that slow a board
-// down below what it was asked for.
+// nvmlClockType_t, nvmlTemperatureSensors_t, and the bits of nvmlClocksEventReasons that slow a
+// board down below what it was asked for.
 enum {
     WB_NVML_CLOCK_SM = 1,
     WB_NVML_CLOCK_MEMORY = 2,

@@ -27,8 +27,9 @@ static bool path_beside(char *path, size_t capacity) {
 
 static wb_status fail_absent(wb_error *err) {
     return wb_fail(err, WB_ERR_ABSENT, 0,
-                   OBJECT " is neither beside libwattbert.so nor among the system's libraries: "
-                          "build wattbert where CUDA's compiler is, or run on the CPU");
+                   OBJECT
+                   " is neither beside libwattbert.so nor among the system's libraries: "
+                   "build wattbert where CUDA's compiler is, or run on the CPU");
 }
 
 // The object is never unloaded: CUDA's runtime leaves functions of it behind for the process's end.

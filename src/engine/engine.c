@@ -62,8 +62,7 @@ static wb_status describe(wb_engine *engine, wb_error *err) {
 static wb_status open_workspaces(wb_engine *engine, wb_error *err) {
     const int n = engine->plan.n_threads;
     engine->workspaces = wb_alloc_array((size_t)n, sizeof *engine->workspaces);
-    if (!engine->workspaces)
-        return wb_fail(err, WB_ERR_MEMORY, 0, "engine of %d threads", n);
+    if (!engine->workspaces) return wb_fail(err, WB_ERR_MEMORY, 0, "engine of %d threads", n);
     for (int i = 0; i < n; i++) {
         const wb_status status = wb_workspace_init(&engine->workspaces[i], &engine->plan,
                                                    engine->weights, &engine->kernels, err);
@@ -92,8 +91,8 @@ static wb_status open_on_cpu(wb_engine *engine, const wb_options *options, wb_er
 static wb_status open_on_gpu(wb_engine *engine, const wb_options *options, wb_error *err) {
     const wb_gpu_arithmetic gpu = wb_board_arithmetic(&engine->board);
     const wb_scales *scales = NULL;
-    wb_status status = wb_plan_init_cuda(&engine->plan, &engine->model->shape, options, &gpu,
-                                         &engine->cpu, err);
+    wb_status status =
+        wb_plan_init_cuda(&engine->plan, &engine->model->shape, options, &gpu, &engine->cpu, err);
     if (!status) status = wb_engine_scales(&scales, engine, options, err);
     if (!status) status = wb_pool_open(&engine->pool, engine->plan.n_threads, err);
     if (!status) status = wb_board_open(engine, scales, err);

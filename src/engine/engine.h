@@ -45,8 +45,8 @@ typedef struct wb_board {
     wb_cuda_device device;
     wb_cuda *cuda;  // NULL: the engine runs on the CPU
     wb_cuda_words words;
-    bool is_lost;        // WB_ERR_DEVICE came back: cuda may only be closed
-    uint64_t n_captures;  // so far; the GPU keeps the last one
+    bool is_lost;                   // WB_ERR_DEVICE came back: cuda may only be closed
+    uint64_t n_captures;            // so far; the GPU keeps the last one
     char device_name[24], isa[16];  // "cuda:0", "sm_90"
 } wb_board;
 
@@ -95,8 +95,8 @@ void wb_piece_encode(wb_piece *piece, const wb_model *model, const wb_text *text
 // *length <- the tokens a text may have: the caller's limit (0: none) within the model's.
 wb_status wb_effective_length(int *length, const wb_model *model, int max_length, wb_error *err);
 // wb_inputs_open with the threads of a pool; NULL: alone.
-wb_status wb_inputs_encode(wb_inputs **out, const wb_model *model, const wb_text *texts, int n_texts,
-                           int max_length, wb_pool *pool, wb_error *err);
+wb_status wb_inputs_encode(wb_inputs **out, const wb_model *model, const wb_text *texts,
+                           int n_texts, int max_length, wb_pool *pool, wb_error *err);
 
 // ---- door.c ----
 

@@ -119,8 +119,8 @@ static bool are_many(const wb_text *texts, int n_texts) {
 static wb_status classify_at_once(wb_engine *engine, const wb_text *texts, int n_texts,
                                   int max_length, float *logits, wb_error *err) {
     wb_inputs *inputs = NULL;
-    wb_status status = wb_inputs_encode(&inputs, engine->model, texts, n_texts, max_length,
-                                        engine->pool, err);
+    wb_status status =
+        wb_inputs_encode(&inputs, engine->model, texts, n_texts, max_length, engine->pool, err);
     if (!status) status = wb_forward(engine, inputs, logits, NULL, err);
     wb_inputs_close(inputs);
     return status;

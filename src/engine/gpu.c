@@ -101,8 +101,8 @@ wb_status wb_gpu_describe(wb_gpu *out, const char *device, wb_error *err) {
     wb_device_name name;
     wb_status status = wb_device_parse(&name, device ? device : "cuda", err);
     if (!status && !name.is_cuda)
-        status = wb_fail(err, WB_ERR_ARGUMENT, 0, "\"%.64s\" is no GPU, give cuda or cuda:1",
-                         device);
+        status =
+            wb_fail(err, WB_ERR_ARGUMENT, 0, "\"%.64s\" is no GPU, give cuda or cuda:1", device);
     wb_board board;
     if (!status) status = wb_board_find(&board, name.ordinal, err);
     if (status) return status;

@@ -194,8 +194,8 @@ static wb_status sort_by_length(wb_inputs *inputs, int n_texts, int max_length, 
     return WB_OK;
 }
 
-wb_status wb_inputs_encode(wb_inputs **out, const wb_model *model, const wb_text *texts, int n_texts,
-                           int max_length, wb_pool *pool, wb_error *err) {
+wb_status wb_inputs_encode(wb_inputs **out, const wb_model *model, const wb_text *texts,
+                           int n_texts, int max_length, wb_pool *pool, wb_error *err) {
     *out = NULL;
     if (n_texts < 0) return wb_fail(err, WB_ERR_ARGUMENT, 0, "%d texts", n_texts);
     int length = 0;

@@ -135,8 +135,7 @@ static wb_status capture_on_cpu(wb_replay *replay, const wb_inputs *inputs, size
 static wb_status capture_on_gpu(wb_replay *replay, const wb_inputs *inputs, size_t max_bytes,
                                 wb_error *err) {
     wb_board *board = &replay->engine->board;
-    wb_cuda_job job = {
-        .task = WB_CUDA_CAPTURE, .lists = &inputs->lists, .max_bytes = max_bytes};
+    wb_cuda_job job = {.task = WB_CUDA_CAPTURE, .lists = &inputs->lists, .max_bytes = max_bytes};
     replay->capture_index = ++board->n_captures;
     const wb_status status = wb_board_run(board, &job, err);
     replay->n_tokens = job.n_tokens;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts to logits while the GPU computes: the engine's pool encodes pieces of texts, led by a thread
-// of its own, and the caller hands the GPU in waves what is encoded by then. A wave is a few whole
-// batches, so that the GPU's waiting between two of them is below a hundredth of its work; the
-// first is one batch, so that it starts early.
+// Texts to logits while the GPU computes: the engine's pool encodes pieces of texts, led by a
+// thread of its own, and the caller hands the GPU in waves what is encoded by then. A wave is a few
+// whole batches, so that the GPU's waiting between two of them is below a hundredth of its work;
+// the first is one batch, so that it starts early.
 #include <pthread.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ typedef struct stream {
     // The caller's place: text next_text, ids_taken ids into pieces[next_piece].
     int next_text, next_piece;
     size_t ids_taken;
-    int n_known;      // pieces from the first on that are encoded
+    int n_known;       // pieces from the first on that are encoded
     size_t n_waiting;  // their tokens that were not handed over
     // A wave.
     int32_t *ids;     // [ids_capacity]
@@ -123,9 +123,8 @@ static wb_status run_waves(stream *s, wb_error *err) {
         const int n_wave = gather_wave(s, measure_wave(s));
         // In the caller's order, as packed batches are: there is no order by length.
         const wb_id_lists lists = {.n_texts = n_wave, .ids = s->ids, .offsets = s->offsets};
-        wb_cuda_job job = {.task = WB_CUDA_FORWARD,
-                           .lists = &lists,
-                           .logits = s->logits + first * n_labels};
+        wb_cuda_job job = {
+            .task = WB_CUDA_FORWARD, .lists = &lists, .logits = s->logits + first * n_labels};
         status = wb_board_run(&s->engine->board, &job, err);
         if (status) return status;
     }

@@ -126,8 +126,8 @@ static void size_batches(wb_plan *plan, const wb_options *options, const wb_cpu 
     plan->max_texts = plan->packing == WB_PACKED ? plan->max_rows : plan->batch_size;
     // Autocast casts the weights once a block, so its block is the whole batch, as in PyTorch. A
     // GPU's cache holds no block between two products, so it takes the whole batch, too.
-    plan->block_rows = plan->spec->is_autocast || is_cuda ? plan->max_rows
-                                                          : min_int(plan->max_rows, block_rows);
+    plan->block_rows =
+        plan->spec->is_autocast || is_cuda ? plan->max_rows : min_int(plan->max_rows, block_rows);
 }
 
 // The technique that the options name, and whether their numbers make sense.
@@ -151,10 +151,11 @@ static wb_status decide_precision(wb_precision *precision, const wb_plan *plan,
     if (options->scales) return WB_OK;
     if (*precision == WB_FP8_STATIC) *precision = WB_FP8_DYNAMIC;
     if (*precision != WB_I8_STATIC) return WB_OK;
-    return wb_fail(err, WB_ERR_UNSUPPORTED, 0,
-                   "%s needs the scales of a calibration, make them with wattbert quantize and give "
-                   "them with the model",
-                   plan->spec->technique.name);
+    return wb_fail(
+        err, WB_ERR_UNSUPPORTED, 0,
+        "%s needs the scales of a calibration, make them with wattbert quantize and give "
+        "them with the model",
+        plan->spec->technique.name);
 }
 
 static wb_status complete_plan(wb_plan *plan, const wb_options *options, const wb_cpu *cpu,
@@ -240,8 +241,8 @@ static void describe_precision(wb_plan_words *words, const wb_plan *plan) {
 // Each product's kernel once, then attention and rows.
 static void describe_kernels(wb_plan_words *words, const wb_plan *plan, const wb_kernels *kernels) {
     const char *const names[WB_N_PRECISIONS] = {
-        [WB_F32] = kernels->gemm_f32_name,        [WB_BF16] = kernels->gemm_bf16_name,
-        [WB_F16] = kernels->gemm_f16_name,        [WB_I8_DYNAMIC] = kernels->gemm_i8_name,
+        [WB_F32] = kernels->gemm_f32_name,      [WB_BF16] = kernels->gemm_bf16_name,
+        [WB_F16] = kernels->gemm_f16_name,      [WB_I8_DYNAMIC] = kernels->gemm_i8_name,
         [WB_I8_STATIC] = kernels->gemm_i8_name,
     };
     bool is_used[WB_N_PRECISIONS] = {false};

@@ -48,7 +48,7 @@ typedef struct wb_technique_spec {
 
 // What a GPU has arithmetic for, as its back end says.
 typedef struct wb_gpu_arithmetic {
-    const char *name;  // "NVIDIA H100 80GB HBM3", for messages; borrowed
+    const char *name;                // "NVIDIA H100 80GB HBM3", for messages; borrowed
     bool has_bf16, has_fp8, has_i8;  // on tensor cores; tf32 came with bf16, f16 before
 } wb_gpu_arithmetic;
 
@@ -89,14 +89,14 @@ typedef struct wb_plan {
     wb_packing packing;
     bool is_last_layer_pruned;  // its queries, output and feed-forward only for the row the head
                                 // reads
-    int n_threads;      // on a GPU: of the host, which tokenize
-    int batch_size;     // texts a batch; padded and sorted
-    int padded_length;  // tokens every text has; padded
-    int token_budget;   // tokens a batch; packed
-    int max_rows;       // rows a batch may have
-    int max_texts;      // texts a batch may have
-    int block_rows;     // rows a layer takes at a time, so that what lies between its products
-                        // stays in cache
+    int n_threads;              // on a GPU: of the host, which tokenize
+    int batch_size;             // texts a batch; padded and sorted
+    int padded_length;          // tokens every text has; padded
+    int token_budget;           // tokens a batch; packed
+    int max_rows;               // rows a batch may have
+    int max_texts;              // texts a batch may have
+    int block_rows;  // rows a layer takes at a time, so that what lies between its products
+                     // stays in cache
     int n_matrices;
     wb_matrix *matrices;  // [n_matrices]: the layers' in order, pre-classifier, classifier
 } wb_plan;

@@ -53,9 +53,10 @@ static const wb_technique_spec specs[] = {
                    "head, materialised attention, padded"},
      .precision = WB_I8_STATIC,
      .unsupported = no_i8_static},
-    {.technique = {"fp8", "",
-                   "fp8 (e4m3) weights and activations, scales calibrated where they are given, f32 "
-                   "head, tiled attention, padded"},
+    {.technique =
+         {"fp8", "",
+          "fp8 (e4m3) weights and activations, scales calibrated where they are given, f32 "
+          "head, tiled attention, padded"},
      .precision = WB_FP8_STATIC,
      .attention = WB_ATTENTION_FLASH,
      .unsupported = no_fp8},
@@ -119,9 +120,10 @@ static const wb_technique_spec specs[] = {
      .precision = WB_I8_STATIC,
      .is_packed = true,
      .unsupported = no_i8_static},
-    {.technique = {"fp8+packed", "",
-                   "fp8 (e4m3) weights and activations, scales calibrated where they are given, f32 "
-                   "head, tiled attention, no padding"},
+    {.technique =
+         {"fp8+packed", "",
+          "fp8 (e4m3) weights and activations, scales calibrated where they are given, f32 "
+          "head, tiled attention, no padding"},
      .precision = WB_FP8_STATIC,
      .attention = WB_ATTENTION_FLASH,
      .is_packed = true,

@@ -201,8 +201,11 @@ static wb_status run(wb_cuda *cuda, wb_cuda_job *job, wb_error *err) {
         case WB_CUDA_REPLAY: break;
     }
     if (!cuda->is_captured) return wb_fail(err, WB_ERR_ARGUMENT, 0, "nothing was captured");
-    static const uint64_t us[] = {[WB_EMBEDDINGS] = 20, [WB_ATTENTION] = 300, [WB_FFN] = 500,
-                                  [WB_HEAD] = 10,       [WB_WHOLE] = 850};
+    static const uint64_t us[] = {[WB_EMBEDDINGS] = 20,
+                                  [WB_ATTENTION] = 300,
+                                  [WB_FFN] = 500,
+                                  [WB_HEAD] = 10,
+                                  [WB_WHOLE] = 850};
     wb_sleep_ns(1000 * us[job->component]);
     note("replay", "-", (uint64_t)job->component, 0);
     return WB_OK;
@@ -213,8 +216,11 @@ static wb_status run(wb_cuda *cuda, wb_cuda_job *job, wb_error *err) {
 const wb_cuda_door *wb_cuda_door_open(void);
 
 const wb_cuda_door *wb_cuda_door_open(void) {
-    static const wb_cuda_door door = {
-        .version = WB_CUDA_DOOR, .probe = probe, .open = open_door, .run = run, .close = close_door};
+    static const wb_cuda_door door = {.version = WB_CUDA_DOOR,
+                                      .probe = probe,
+                                      .open = open_door,
+                                      .run = run,
+                                      .close = close_door};
     static const wb_cuda_door other = {.version = WB_CUDA_DOOR + 1};
     return script("version") >= 0 ? &other : &door;
 }

@@ -98,11 +98,11 @@ static void test_names(void **state) {
         bool is_known, is_cuda, is_auto;
         int ordinal;
     } cases[] = {
-        {NULL, true, false, false, 0},      {"", true, false, false, 0},
-        {"cpu", true, false, false, 0},     {"cuda", true, true, false, 0},
-        {"cuda:0", true, true, false, 0},   {"cuda:17", true, true, false, 17},
-        {"auto", true, true, true, 0},      {"cuda:", false, false, false, 0},
-        {"cuda:-1", false, false, false, 0}, {"cuda:1 ", false, false, false, 0},
+        {NULL, true, false, false, 0},         {"", true, false, false, 0},
+        {"cpu", true, false, false, 0},        {"cuda", true, true, false, 0},
+        {"cuda:0", true, true, false, 0},      {"cuda:17", true, true, false, 17},
+        {"auto", true, true, true, 0},         {"cuda:", false, false, false, 0},
+        {"cuda:-1", false, false, false, 0},   {"cuda:1 ", false, false, false, 0},
         {"cuda:9999", false, false, false, 0}, {"CUDA", false, false, false, 0},
         {"gpu", false, false, false, 0},
     };
@@ -143,10 +143,8 @@ static void test_describe(void **state) {
 static void test_no_gpu(void **state) {
     const fixture *f = *state;
     static const char *const cases[][2] = {
-        {"no-driver", "no NVIDIA driver"},
-        {"old-driver", "CUDA 11.4"},
-        {"old-gpu", "compute capability 3.7"},
-        {"no-such-gpu", "there is no GPU"},
+        {"no-driver", "no NVIDIA driver"},          {"old-driver", "CUDA 11.4"},
+        {"old-gpu", "compute capability 3.7"},      {"no-such-gpu", "there is no GPU"},
         {"version", "install both from one build"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

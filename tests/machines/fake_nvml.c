@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stand-in for libnvidia-ml.so.1 that answers from files beside it, so that a recorded GPU can be
 // played: ROOT/usr/lib/libnvidia-ml.so.1 reads ROOT/nvml/name, driver, total_energy_mj, power_mw,
-// processes (PIDs), mig, uuid, clock_mhz, memory_clock_mhz, temperature, power_limit_mw and slowdowns
-// (bits). A missing file is a function that the board does not support.
+// processes (PIDs), mig, uuid, clock_mhz, memory_clock_mhz, temperature, power_limit_mw and
+// slowdowns (bits). A missing file is a function that the board does not support.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -134,8 +134,22 @@ static void make_title(const summary *s, char *out, size_t capacity) {
     }
 }
 
+// out <- "AMD EPYC, NVIDIA H100": every device once, in order of appearance.
+static void list_devices(const summary *s, char *out, size_t capacity) {
+    out[0] = 0;
+    for (int i = 0; i < s->table.n_rows; i++) {
+        const result_row *row = &s->table.rows[i];
+        const char *name = *row->device ? row->device : row->host;
+        const size_t length = strlen(out);
+        if (strstr(out, name)) continue;
+        snprintf(out + length, capacity - length, "%s%s", length ? ", " : "", name);
+    }
+}
+
 static void write_header(FILE *page, const summary *s, const char *title) {
     const result_row *row = &s->table.rows[0];
+    char devices[512];
+    list_devices(s, devices, sizeof devices);
     fputs("<header>\n", page);
     html_element(page, "h1", title);
     fputs("<p class=\"lead\">", page);
@@ -143,7 +157,7 @@ static void write_header(FILE *page, const summary *s, const char *title) {
         page,
         "wattbert %s on %s, %.10s. Joules, throughput, carbon and score of every technique, "
         "side by side.",
-        row->version, *row->device ? row->device : row->host, row->utc);
+        row->version, devices, row->utc);
     fputs("</p>\n", page);
     if (s->method & METHOD_MODELLED)
         fprintf(
@@ -163,6 +177,7 @@ static wb_status write_page(FILE *page, const report *r, wb_error *err) {
     write_header(page, &r->summary, title);
     fputs("<main>\n", page);
     page_headline(page, &r->summary);
+    page_devices(page, &r->summary);
     page_tables(page, &r->summary);
     const wb_status status = write_figures(page, r, err);
     page_conditions(page, &r->summary);

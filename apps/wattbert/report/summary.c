@@ -234,20 +234,22 @@ static const char *base_name(const char *path) {
 
 static void name_panel(const summary *s, panel *p) {
     const result_row *row = first_row(p);
-    bool has_models = false, has_machines = false, has_threads = false;
+    bool has_models = false, has_hosts = false, has_devices = false, has_threads = false;
     for (int i = 0; i < s->n_panels; i++) {
         const result_row *other = first_row(&s->panels[i]);
         if (is_same_text(row->task, other->task)) {
             has_models |= !is_same_text(row->model, other->model);
             has_threads |= !is_same_threads(row, other);
         }
-        has_machines |=
-            !is_same_text(row->host, other->host) || !is_same_text(row->device, other->device);
+        const bool is_same_host = is_same_text(row->host, other->host);
+        has_hosts |= !is_same_host;
+        has_devices |= is_same_host && !is_same_text(row->device, other->device);
     }
     int order;
     append(p->title, sizeof p->title, *row->task ? look_task_name(row->task, &order) : "no task");
     if (has_models) append(p->title, sizeof p->title, base_name(row->model));
-    if (has_machines) append(p->title, sizeof p->title, *row->host ? row->host : row->device);
+    if (has_hosts) append(p->title, sizeof p->title, *row->host ? row->host : row->device);
+    if (has_devices) append(p->title, sizeof p->title, row->device);
     if (has_threads) {
         char threads[32];
         snprintf(threads, sizeof threads, "%g threads", row->threads);

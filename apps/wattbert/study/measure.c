@@ -175,8 +175,7 @@ static wb_status measure_parts(study_group *g, study_cell *cell, wb_error *err) 
     const size_t max_bytes = group_is_gpu(g) ? g->options->gpu.memory_bytes / GPU_REPLAY_SHARE
                                              : (size_t)MAX_REPLAY_BYTES;
     if (!status)
-        status =
-            wb_replay_open(&work.replay, cell->engine, group_inputs(g, cell), max_bytes, err);
+        status = wb_replay_open(&work.replay, cell->engine, group_inputs(g, cell), max_bytes, err);
     for (int i = 0; !status && i <= WB_WHOLE; i++)
         status = measure_part(g, cell, &work, (wb_component)i, err);
     for (int i = WB_WHOLE; !status && i >= 0; i--)

@@ -24,7 +24,7 @@ typedef struct study_options {
     const char *label_order;  // or NULL
     int n_examples;           // measured; 0: all
     int n_score_examples;     // scored; 0: all
-    int min_tokens;           // the measured examples repeat until a pass has so many; 0: they do not
+    int min_tokens;  // the measured examples repeat until a pass has so many; 0: they do not
     int n_windows;
     double min_s, component_s, idle_s;  // of a window, of one replayed component, of rest
     int n_threads, batch_size, padded_length;
@@ -57,7 +57,7 @@ typedef struct study_cell {
     int n_measured;
     double others_s, cores_s;  // core time in them: of other processes, and of all cores
     study_conditions conditions;
-    uint64_t *batch_ns;        // [n_durations] of all passes of all windows
+    uint64_t *batch_ns;  // [n_durations] of all passes of all windows
     int n_durations, max_durations;
     bool has_parts;
     double parts[WB_N_COMPONENTS + 1];  // joules per replay: embeddings .. head, whole
