@@ -64,9 +64,8 @@ static void write_cell(FILE *page, double value, const char *unit, bool is_model
 static void write_device(FILE *page, const summary *s, const panel *p) {
     const entry *e = p->choice;
     const result_row *row = e ? e->row : row_of(p);
-    int order;
     fputs("<tr>", page);
-    html_element(page, "th scope=\"row\"", look_task_name(row->task, &order));
+    html_element(page, "th scope=\"row\"", summary_task(p));
     html_element(page, "td class=\"text\"", row->device);
     html_element(page, "td class=\"text\"", e ? e->label : "none keeps the score");
     write_cell(page, e ? e->energy_uj : NAN, "", e && e->is_modelled);
@@ -86,7 +85,7 @@ void page_devices(FILE *page, const summary *s) {
         "<p>The cheapest technique of each device that keeps its own baseline's score. What a "
         "joule counts differs from device to device and is said at the end of each line.</p>\n"
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Devices\">"
-        "<table>\n<thead><tr>"
+        "<table class=\"devices\">\n<thead><tr>"
         "<th scope=\"col\">Task</th><th scope=\"col\" class=\"text\">Device</th>"
         "<th scope=\"col\" class=\"text\">Technique</th>"
         "<th scope=\"col\">Energy per token<small>µJ</small></th>"

@@ -35,7 +35,7 @@ static void write_caption(FILE *page, const figure *f, const summary *s, int num
     html_text(page, f->how);
     int n_panels = 0;
     for (int i = 0; i < s->n_panels; i++) n_panels += f->is_shown(s, &s->panels[i]);
-    if (!f->is_single && n_panels > PLOT_MAX_PANELS)
+    if (!f->is_by_device && n_panels > PLOT_MAX_PANELS)
         html_printf(page, " Only the first %d of %d are drawn.", PLOT_MAX_PANELS, n_panels);
     fputs(" <small>", page);
     fprintf(
@@ -125,12 +125,17 @@ static void write_head(FILE *page, const char *title) {
     fputs("</style>\n</head>\n<body>\n", page);
 }
 
-// "wattbert study: SST-2, CoLA"
+// "Energy of text classification: SST-2, CoLA": every task once, as its panels on other devices
+// follow it.
 static void make_title(const summary *s, char *out, size_t capacity) {
+    const char *before = "";
     snprintf(out, capacity, "Energy of text classification: ");
     for (int i = 0; i < s->n_panels; i++) {
         const size_t length = strlen(out);
-        snprintf(out + length, capacity - length, "%s%s", i ? ", " : "", s->panels[i].title);
+        const char *name = summary_task(&s->panels[i]);
+        if (strcmp(name, before) != 0)
+            snprintf(out + length, capacity - length, "%s%s", *before ? ", " : "", name);
+        before = name;
     }
 }
 

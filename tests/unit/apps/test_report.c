@@ -270,7 +270,7 @@ static void test_data_of_figures(void **state) {
     for (int i = 0; figure_at(i); i++) {
         const figure *f = figure_at(i);
         fprintf(file, "%s\n", f->name);
-        for (int j = 0; j < (f->is_single ? 1 : s.n_panels); j++)
+        for (int j = 0; j < (f->is_by_device ? 1 : s.n_panels); j++)
             if (f->is_shown(&s, &s.panels[j])) f->data(file, &s, j);
     }
     fclose(file);
