@@ -216,18 +216,21 @@ static bool is_uniform(const wb_plan *plan) {
     return true;
 }
 
-// "bf16" where the layers agree, else "mixed (18 bf16, 8 f32)": also where calibration found some
-// layers too sensitive for the technique's own precision.
+// "bf16" where the layers agree, else "mixed (18 bf16, 8 f32)", and of the layers alone "i8-static
+// (22 i8-static, 2 f32)" where calibration found some too sensitive for the technique's own.
 static void describe_precision(wb_plan_words *words, const wb_plan *plan) {
     const size_t capacity = sizeof words->precision;
-    if (!plan->spec->is_mixed && is_uniform(plan)) {
+    const bool is_mixed = plan->spec->is_mixed;
+    if (!is_mixed && is_uniform(plan)) {
         snprintf(words->precision, capacity, "%s%s", wb_precision_name(plan->matrices[0].precision),
                  plan->spec->is_autocast ? "+autocast" : "");
         return;
     }
     int counts[WB_N_PRECISIONS] = {0};
-    for (int i = 0; i < plan->n_matrices; i++) counts[plan->matrices[i].precision]++;
-    size_t length = (size_t)snprintf(words->precision, capacity, "mixed (");
+    const int n_counted = is_mixed ? plan->n_matrices : wb_plan_pre_classifier(plan);
+    for (int i = 0; i < n_counted; i++) counts[plan->matrices[i].precision]++;
+    size_t length = (size_t)snprintf(words->precision, capacity, "%s (",
+                                     is_mixed ? "mixed" : wb_precision_name(plan->spec->precision));
     const char *separator = "";
     for (int i = WB_N_PRECISIONS - 1; i >= 0; i--) {
         if (!counts[i] || length >= capacity) continue;

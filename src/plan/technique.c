@@ -49,8 +49,8 @@ static const wb_technique_spec specs[] = {
      .precision = WB_BF16},
     {.technique = {"f16", "", "f16 weights, materialised attention, padded"}, .precision = WB_F16},
     {.technique = {"i8-static", "",
-                   "int8 weights per output channel, int8 activations with calibrated scales, f32 "
-                   "head, materialised attention, padded"},
+                   "int8 weights per output channel, int8 activations in scales that calibration "
+                   "fixed, sensitive matrices dearer, f32 head, materialised attention, padded"},
      .precision = WB_I8_STATIC,
      .unsupported = no_i8_static},
     {.technique =
@@ -115,8 +115,9 @@ static const wb_technique_spec specs[] = {
      .precision = WB_F16,
      .is_packed = true},
     {.technique = {"i8-static+packed", "",
-                   "int8 weights per output channel, int8 activations with calibrated scales, f32 "
-                   "head, materialised attention, no padding"},
+                   "int8 weights per output channel, int8 activations in scales that calibration "
+                   "fixed, sensitive matrices dearer, f32 head, materialised attention, no "
+                   "padding"},
      .precision = WB_I8_STATIC,
      .is_packed = true,
      .unsupported = no_i8_static},

@@ -85,4 +85,4 @@ study --device cuda --technique baseline --energy-source modelled --resume --min
 show "technique device energy_method" | wc -l
 study --device cuda --technique f32-flash --energy-source modelled --resume >/dev/null
 show "technique flags" | grep -o "^f32-flash|\|the GPU's energy is not in it: modelled sees the processor"
-grep -o "Scripted GPU H" out/report.html | sort -u
+grep -c "Devices side by side" out/report.html
