@@ -177,7 +177,7 @@ static int count_baselines(const summary *s, int index) {
 static summary_method method_of_device(const summary *s, int index) {
     int method = METHOD_NONE;
     for (int i = 0; i < s->n_panels; i++)
-        if (is_drawn(s, index, i)) method |= s->panels[i].method;
+        if (is_drawn(s, index, i)) method |= (int)s->panels[i].method;
     return (summary_method)method;
 }
 
