@@ -78,7 +78,7 @@ awk -F , 'NR > 1 { print $5, $6 }' out/power.csv | sort -u
 
 echo "== rows of both devices"
 cp out/results.csv gpu.csv
-study --technique baseline --energy-source modelled --resume >table
+study --technique baseline+packed --energy-source modelled --resume >table
 show "technique device energy_method" | sed 's/|[^|S]*|modelled/|the CPU|modelled/'
 grep -c -E "^(Scripted GPU H|[^ ].*)$" table | awk '{ print ($1 > 8) ? "tables of both" : "one table" }'
 study --device cuda --technique baseline --energy-source modelled --resume --min-tokens 2000 >/dev/null
