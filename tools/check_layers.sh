@@ -15,7 +15,8 @@ src/format   format/ base/
 src/energy   energy/ base/ wattbert/energy.h
 src/plan     plan/ base/ cpu/ kernels/ wattbert/
 src/model    model/ base/ cpu/ kernels/ plan/ wattbert/wattbert.h
-src/engine   engine/ base/ cpu/ kernels/ text/ format/ plan/ model/ wattbert/wattbert.h
+src/cuda     cuda/ base/ cpu/ kernels/ plan/ model/ wattbert/wattbert.h
+src/engine   engine/ base/ cpu/ kernels/ text/ format/ plan/ model/ cuda/cuda.h wattbert/wattbert.h
 include      error.h
 apps         !cpu/ !kernels/ !text/ !format/ !energy/ !plan/ !model/ !cuda/ !engine/
 examples     wattbert/

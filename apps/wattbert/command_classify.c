@@ -9,11 +9,12 @@
 
 #include "app.h"
 #include "base/base.h"
+#include "device.h"
 #include "models.h"
 #include "texts.h"
 
 typedef struct classify_options {
-    const char *file, *technique;
+    const char *file, *technique, *device, *scales;
     int n_threads, padded_length;
     bool is_jsonl, is_tsv, is_pairs, has_energy;
 } classify_options;
@@ -60,6 +61,8 @@ static int parse_options(classify_options *o, int argc, char **argv, char ***wor
         {"file", "FILE", "read FILE instead of standard input", APP_STRING, &o->file, 0, 0},
         {"technique", "NAME", "default f32-flash+packed; wattbert plan lists them", APP_STRING,
          &o->technique, 0, 0},
+        {"device", "NAME", DEVICE_HELP, APP_STRING, &o->device, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
         {"padded-length", "N", "what techniques with padding pad and cut texts to, default 128",
          APP_INT, &o->padded_length, 3, 1e6},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
@@ -78,7 +81,8 @@ static int parse_options(classify_options *o, int argc, char **argv, char ***wor
         return app_fail(EXIT_USAGE, "classify: --jsonl goes without --tsv and --pairs");
     if (*n_words > 1 && (o->file || o->is_pairs))
         return app_fail(EXIT_USAGE, "classify: give texts or a file of them, not both");
-    return models_check_technique("classify", o->technique);
+    const int unknown = device_check("classify", o->device);
+    return unknown >= 0 ? unknown : models_check_technique("classify", o->technique);
 }
 
 // ---- One chunk --------------------------------------------------------------
@@ -253,12 +257,17 @@ static wb_status open_classifier(classifier *c, const char *dir, wb_error *err) 
     if (c->options->technique) options.technique = c->options->technique;
     options.n_threads = c->options->n_threads;
     options.padded_length = c->options->padded_length;
+    options.device = c->options->device;
+    options.scales = c->options->scales;
     wb_status status = models_open(&c->model, dir, err);
     if (status) return status;
     c->info = wb_model_describe(c->model);
     status = open_labels(c, err);
     if (!status) status = wb_engine_open(&c->engine, c->model, &options, err);
-    if (!status && c->options->has_energy) status = wb_meter_open(&c->meter, NULL, err);
+    if (status) return status;
+    const wb_plan_info *plan = wb_engine_plan(c->engine);
+    device_note(plan);
+    if (c->options->has_energy) status = device_meter_open(&c->meter, NULL, plan->device_uuid, err);
     return status;
 }
 

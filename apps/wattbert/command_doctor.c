@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "device.h"
 
 typedef struct findings {
     wb_machine machine;
@@ -14,6 +15,9 @@ typedef struct findings {
     int n_sources;
     const char *chosen;  // the source that a study would use
     char gnuplot[512];   // its path; "" where it is missing
+    char device[24];     // "cuda:0"
+    wb_gpu gpu;
+    wb_error no_gpu;  // why there is none to compute on; status WB_OK where there is
 } findings;
 
 // path <- where PATH finds the program; "" where it does not.
@@ -38,6 +42,8 @@ static const char *choose_source(const findings *f) {
 
 static wb_status look_around(findings *f, const wb_meter_options *options, wb_error *err) {
     wb_machine_describe(&f->machine);
+    snprintf(f->device, sizeof f->device, "cuda:%d", options->gpu_index);
+    if (wb_gpu_describe(&f->gpu, f->device, &f->no_gpu) == WB_OK) f->no_gpu.status = WB_OK;
     find_program(f->gnuplot, sizeof f->gnuplot, "gnuplot");
     const wb_status status =
         wb_sources_probe(options, f->sources, WB_MAX_SOURCES, &f->n_sources, err);
@@ -105,14 +111,27 @@ static void print_machine(const findings *f) {
     print_line("GPU", gpu && gpu->device[0] ? gpu->device : "none that NVIDIA's driver knows");
 }
 
-static void print_techniques(void) {
-    printf("\nTechniques (each also as NAME+packed, without padding)\n");
+// What --device cuda would run on, or why it would not.
+static void print_gpu(const findings *f) {
+    char text[700];
+    if (f->no_gpu.status) {
+        snprintf(text, sizeof text, "no: %s", f->no_gpu.message);
+        print_line("CUDA", text);
+        return;
+    }
+    device_describe(text, sizeof text, &f->gpu);
+    print_line(f->device, text);
+    print_line("back end", f->gpu.library);
+}
+
+static void print_techniques(const char *device, const char *title) {
+    printf("\n%s\n", title);
     const wb_technique *technique;
     for (int i = 0; (technique = wb_technique_at(i)) != NULL; i++) {
         if (is_packed_form(technique->name)) continue;
         wb_error err;
         char text[640];
-        if (wb_technique_runs(technique->name, &err))
+        if (wb_technique_runs(technique->name, device, &err))
             snprintf(text, sizeof text, "no: %s", err.message);
         else
             snprintf(text, sizeof text, "runs: %s", technique->summary);
@@ -141,7 +160,9 @@ static void print_sources(const findings *f) {
 
 static void print_all(const findings *f) {
     print_machine(f);
-    print_techniques();
+    print_gpu(f);
+    print_techniques("cpu", "Techniques (each also as NAME+packed, without padding)");
+    if (!f->no_gpu.status) print_techniques(f->device, "Techniques on the GPU");
     print_sources(f);
     printf("\nPrograms\n");
     char version[64];
@@ -160,13 +181,28 @@ static json_t *machine_to_json(const wb_machine *m) {
                      "l3_bytes", (json_int_t)m->l3_bytes);
 }
 
+// {"usable": false, "reason": ...} where there is none.
+static json_t *gpu_to_json(const findings *f) {
+    if (f->no_gpu.status)
+        return json_pack("{s:b, s:s, s:s}", "usable", 0, "status", wb_status_name(f->no_gpu.status),
+                         "reason", f->no_gpu.message);
+    const wb_gpu *g = &f->gpu;
+    char capability[24];
+    snprintf(capability, sizeof capability, "%d.%d", g->compute_major, g->compute_minor);
+    return json_pack("{s:b, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:b, s:b, s:b, s:s}", "usable", 1,
+                     "device", f->device, "name", g->name, "uuid", g->uuid, "compute_capability",
+                     capability, "driver_version", g->driver_version, "runtime_version",
+                     g->runtime_version, "memory_bytes", (json_int_t)g->memory_bytes, "bf16",
+                     g->has_bf16, "fp8", g->has_fp8, "i8", g->has_i8, "library", g->library);
+}
+
 // All forms, where the list for people leaves the packed ones out.
-static json_t *techniques_to_json(void) {
+static json_t *techniques_to_json(const char *device) {
     json_t *list = json_array();
     const wb_technique *technique;
     for (int i = 0; (technique = wb_technique_at(i)) != NULL; i++) {
         wb_error err = {0};
-        const wb_status status = wb_technique_runs(technique->name, &err);
+        const wb_status status = wb_technique_runs(technique->name, device, &err);
         json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name", technique->name, "runs",
                                               status == WB_OK, "reason", err.message));
     }
@@ -189,8 +225,10 @@ static json_t *sources_to_json(const findings *f) {
 
 static int print_json(const findings *f) {
     json_t *object =
-        json_pack("{s:s, s:o, s:o, s:o, s:s, s:s}", "version", wb_version(), "machine",
-                  machine_to_json(&f->machine), "techniques", techniques_to_json(), "sources",
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s}", "version", wb_version(), "machine",
+                  machine_to_json(&f->machine), "gpu", gpu_to_json(f), "techniques",
+                  techniques_to_json("cpu"), "techniques_on_gpu",
+                  f->no_gpu.status ? json_array() : techniques_to_json(f->device), "sources",
                   sources_to_json(f), "chosen_source", f->chosen, "gnuplot", f->gnuplot);
     if (!object || json_dumpf(object, stdout, JSON_REAL_PRECISION(9)) != 0) {
         json_decref(object);
@@ -208,7 +246,8 @@ int command_doctor(int argc, char **argv) {
         {"json", NULL, "one line of JSON", APP_FLAG, &is_json, 0, 0},
         {"root", "DIR", "DIR stands for / before /sys and /proc: a recorded machine", APP_STRING,
          &meter.root, 0, 0},
-        {"gpu", "INDEX", "which GPU to look at; 0", APP_INT, &meter.gpu_index, 0, 1024},
+        {"gpu", "INDEX", "which GPU to look at, as NVML and as CUDA count; 0", APP_INT,
+         &meter.gpu_index, 0, 1024},
     };
     const app_usage usage = {
         .synopsis = "doctor [OPTION...]",

@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "app.h"
+#include "device.h"
 #include "glue/evaluate.h"
 #include "models.h"
 
 typedef struct eval_options {
-    const char *task, *data, *file, *split, *technique, *label_order;
+    const char *task, *data, *file, *split, *technique, *label_order, *device, *scales;
     int n_threads, seed;
     bool is_json;
 } eval_options;
@@ -50,6 +51,8 @@ static int parse_options(eval_options *o, int argc, char **argv, const char **mo
         {"split", "NAME", "dev (default) or train", APP_STRING, &o->split, 0, 0},
         {"file", "FILE", "score the examples of this file instead", APP_STRING, &o->file, 0, 0},
         {"technique", "NAME", "default f32-flash+packed", APP_STRING, &o->technique, 0, 0},
+        {"device", "NAME", DEVICE_HELP, APP_STRING, &o->device, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
         {"label-order", "I,J,..", "GLUE's label of each output, e.g. 2,0,1; default: found",
          APP_STRING, &o->label_order, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
@@ -73,7 +76,8 @@ static int parse_options(eval_options *o, int argc, char **argv, const char **mo
     if (strcmp(o->split, "dev") != 0 && strcmp(o->split, "train") != 0)
         return app_fail(EXIT_USAGE, "eval: --split is dev or train, not \"%s\"", o->split);
     *model = words[0];
-    return models_check_technique("eval", o->technique);
+    const int unknown = device_check("eval", o->device);
+    return unknown >= 0 ? unknown : models_check_technique("eval", o->technique);
 }
 
 static wb_status open_data(evaluation *e, const eval_options *o, wb_error *err) {
@@ -105,6 +109,8 @@ static wb_status open_engine(evaluation *e, const eval_options *o, wb_error *err
     if (o->technique) options.technique = o->technique;
     options.n_threads = o->n_threads;
     options.padded_length = longest(e->inputs);
+    options.device = o->device;
+    options.scales = o->scales;
     e->logits = wb_alloc_array((size_t)e->data->n_examples * (size_t)n_labels, sizeof *e->logits);
     if (!e->logits) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for the logits");
     return wb_engine_open(&e->engine, e->model, &options, err);
@@ -165,11 +171,12 @@ static json_t *order_json(const glue_label_order *order) {
 static int print_json(const evaluation *e) {
     const glue_interval *h = &e->result.headline;
     json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:s, s:s, s:s}", "task", e->task->name, "metric",
-        glue_headline_name(e->task->headline), "value", number(h->value), "low", number(h->low),
-        "high", number(h->high), "metrics", metrics_json(&e->result.scores), "examples",
-        e->result.n_examples, "label_order", order_json(&e->order), "label_order_source",
-        e->order.source, "technique", wb_engine_plan(e->engine)->technique, "file", e->path);
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:s, s:s, s:s, s:s}", "task", e->task->name,
+        "metric", glue_headline_name(e->task->headline), "value", number(h->value), "low",
+        number(h->low), "high", number(h->high), "metrics", metrics_json(&e->result.scores),
+        "examples", e->result.n_examples, "label_order", order_json(&e->order),
+        "label_order_source", e->order.source, "technique", wb_engine_plan(e->engine)->technique,
+        "device", wb_engine_plan(e->engine)->device_name, "file", e->path);
     char *text = root ? json_dumps(root, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     if (!text) return app_fail(EXIT_INPUT, "eval: %s is no UTF-8 and cannot be printed", e->path);
@@ -194,9 +201,11 @@ static void print_text(const evaluation *e) {
     printf("%-10s %d of %s\n", "examples", e->result.n_examples, e->path);
     printf("%-10s %s\n", "labels", order);
     printf("%-10s %s\n", "technique", wb_engine_plan(e->engine)->technique);
+    printf("%-10s %s\n", "device", wb_engine_plan(e->engine)->device_name);
 }
 
 static void print_notes(const evaluation *e) {
+    device_note(wb_engine_plan(e->engine));
     if (e->order.warning[0]) fprintf(stderr, "wattbert: note: %s\n", e->order.warning);
     if (strncmp(e->order.source, "found", 5) == 0) {
         char order[256];

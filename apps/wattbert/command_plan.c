@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // `wattbert plan`: what would run on this machine and why. Without --technique, one line for
 // each technique, those that cannot run with their reason; with it, every matrix.
+#include <string.h>
+
 #include "app.h"
+#include "device.h"
 #include "models.h"
 
 static const char usage_text[] =
@@ -9,15 +12,27 @@ static const char usage_text[] =
     "instruction set and the size of its weights, and of those that cannot run why not.\n"
     "With --technique, every matrix: its shape and precision, the relative change of the\n"
     "logits when it alone changes, and its measured cost (only `mixed` measures these).\n"
+    "With --device cuda, the same of the GPU.\n"
     "\n"
     "  wattbert plan distilbert-sst2\n"
-    "  wattbert plan distilbert-sst2 --technique mixed+packed\n";
+    "  wattbert plan distilbert-sst2 --technique mixed+packed\n"
+    "  wattbert plan distilbert-sst2 --device cuda\n";
 
-static void print_machine(const wb_model_info *model) {
+// The GPU's line; of none where it cannot be used, which the plans will say.
+static void print_gpu(const char *device) {
+    wb_gpu gpu;
+    char text[256];
+    if (!device || strcmp(device, "cpu") == 0 || wb_gpu_describe(&gpu, device, NULL)) return;
+    device_describe(text, sizeof text, &gpu);
+    printf("gpu        %s\n", text);
+}
+
+static void print_machine(const wb_model_info *model, const char *device) {
     wb_machine machine;
     wb_machine_describe(&machine);
     printf("machine    %s, %d cores, %d threads, %s (%s)\n", machine.cpu, machine.n_cores,
            machine.n_threads, machine.isa, machine.features);
+    print_gpu(device);
     printf(
         "model      %s: %d layers x %d, %d heads of %d, d_ff %d, %d outputs, %.1f M weights in "
         "%s\n",
@@ -47,6 +62,7 @@ static void print_matrices(const wb_plan_info *plan) {
 
 static void print_plan(const wb_plan_info *plan) {
     printf("technique  %s\n", plan->technique);
+    printf("device     %s, %s\n", plan->device, plan->device_name);
     printf("precision  %s\n", plan->precision);
     printf("attention  %s\n", plan->attention);
     printf("batches    %s, %s\n", plan->packing, plan->batch_rule);
@@ -60,6 +76,7 @@ static int print_one(const wb_model *model, wb_options *options) {
     wb_engine *engine;
     wb_error err;
     if (wb_engine_open(&engine, model, options, &err)) return app_fail_error(&err, NULL);
+    device_note(wb_engine_plan(engine));
     print_plan(wb_engine_plan(engine));
     wb_engine_close(engine);
     return EXIT_OK;
@@ -88,9 +105,12 @@ static int print_all(const wb_model *model, wb_options *options) {
 
 int command_plan(int argc, char **argv) {
     const char *technique = NULL;
+    wb_options options = wb_default_options();
     int n_threads = 0;
     const app_option table[] = {
         {"technique", "NAME", "print this one in full", APP_STRING, &technique, 0, 0},
+        {"device", "NAME", DEVICE_HELP, APP_STRING, &options.device, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &options.scales, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &n_threads, 1, 4096},
     };
     const app_usage usage = {
@@ -104,14 +124,14 @@ int command_plan(int argc, char **argv) {
     const int code = app_parse(&usage, argc, argv, &words, &n_words);
     if (code >= 0) return code;
     if (n_words != 1) return app_fail(EXIT_USAGE, "plan: give one MODEL folder, see --help");
-    const int unknown = models_check_technique("plan", technique);
+    int unknown = models_check_technique("plan", technique);
+    if (unknown < 0) unknown = device_check("plan", options.device);
     if (unknown >= 0) return unknown;
     wb_model *model;
     wb_error err;
     if (models_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
-    wb_options options = wb_default_options();
     options.n_threads = n_threads;
-    print_machine(wb_model_describe(model));
+    print_machine(wb_model_describe(model), options.device);
     int result;
     if (technique) {
         options.technique = technique;

@@ -7,6 +7,7 @@
 
 #include "app.h"
 #include "base/base.h"
+#include "device.h"
 #include "models.h"
 #include "report/report.h"
 #include "study/interrupt.h"
@@ -20,6 +21,8 @@ typedef struct study_arguments {
     app_list tasks, techniques, protocols;
     const char *out;
     double carbon_intensity;
+    const char *device;  // as asked for
+    char device_name[24];
     int seed, memory_mb;
     bool is_resumed, is_quick;
 } study_arguments;
@@ -37,6 +40,10 @@ static const char usage_text[] =
     "TECHNIQUE+sorted and TECHNIQUE+packed. `all` techniques run under padded and packed unless\n"
     "--protocol says otherwise. What a machine cannot run is a row with the reason.\n"
     "\n"
+    "With --device cuda all techniques run on a GPU, whose own counter (NVML) is read; rows of "
+    "the\n"
+    "CPU and of GPUs go into one results.csv with --resume, and into one report.\n"
+    "\n"
     "Energy is of a sample of --examples texts, the same for all techniques, in --windows\n"
     "windows each, interleaved in random order; the score is of all examples and carries a\n"
     "95 % interval. Scores that differ from the baseline's in a paired bootstrap are flagged.\n"
@@ -49,7 +56,13 @@ static const char usage_text[] =
     "  wattbert study rte=my-model --data glue --technique baseline,i8-dynamic+packed\n"
     "  wattbert study demo/model --task sst2 --file demo/reviews.tsv --quick\n";
 
-enum { DEFAULT_EXAMPLES = 256, QUICK_EXAMPLES = 64, QUICK_SCORE_EXAMPLES = 1000 };
+enum {
+    DEFAULT_EXAMPLES = 256,
+    QUICK_EXAMPLES = 64,
+    QUICK_SCORE_EXAMPLES = 1000,
+    GPU_TOKENS = 1 << 18,
+    QUICK_GPU_TOKENS = 1 << 16,
+};
 
 static int parse(study_arguments *a, int argc, char **argv, char ***words, int *n_words) {
     study_options *o = &a->options;
@@ -76,6 +89,10 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
          &o->component_s, 0.01, 3600},
         {"idle-seconds", "S", "of rest before a task, default 2", APP_DOUBLE, &o->idle_s, 0.01,
          3600},
+        {"min-tokens", "N", "repeat the texts until a pass has N tokens; default 0, a GPU's 262144",
+         APP_INT, &o->min_tokens, 0, 1e8},
+        {"device", "NAME", DEVICE_HELP, APP_STRING, &a->device, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
         {"batch-size", "N", "texts a batch of padded and sorted, default 16", APP_INT,
          &o->batch_size, 1, 65536},
@@ -103,19 +120,35 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"pue", "X", "the building's power usage effectiveness, default 1", APP_DOUBLE,
          &a->carbon.pue, 1, 10},
     };
-    const app_usage usage = {
-        .synopsis = "study [TASK=]MODEL... --data DIR",
-        .text = usage_text,
-        .options = table,
-        .n_options = sizeof table / sizeof *table,
-    };
+    const int n_options = sizeof table / sizeof *table;
+    const app_usage usage = {"study [TASK=]MODEL... --data DIR", usage_text, table, n_options};
     return app_parse(&usage, argc, argv, words, n_words);
+}
+
+// The device that will run, settled once: rows must not differ in it, and a GPU that is missing is
+// told before anything is measured.
+static wb_status choose_device(study_arguments *a, wb_error *err) {
+    study_options *o = &a->options;
+    wb_error problem = {0};
+    o->device = "cpu";
+    if (!a->device || strcmp(a->device, "cpu") == 0) return WB_OK;
+    const wb_status status = wb_gpu_describe(&o->gpu, a->device, &problem);
+    if (status && strcmp(a->device, "auto") != 0)
+        return wb_fail(err, status, problem.offset, "%s", problem.message);
+    if (status) {
+        fprintf(stderr, "wattbert: note: runs on the CPU: %s\n", problem.message);
+        return WB_OK;
+    }
+    snprintf(a->device_name, sizeof a->device_name, "cuda:%d", o->gpu.ordinal);
+    o->device = a->device_name;
+    return WB_OK;
 }
 
 // What neither the command line nor --quick says.
 static void complete(study_arguments *a) {
     study_options *o = &a->options;
-    const bool q = a->is_quick;
+    const bool q = a->is_quick, is_gpu = o->gpu.name[0] != 0;
+    if (o->min_tokens < 0) o->min_tokens = !is_gpu ? 0 : q ? QUICK_GPU_TOKENS : GPU_TOKENS;
     if (o->n_examples < 0) o->n_examples = q ? QUICK_EXAMPLES : DEFAULT_EXAMPLES;
     if (o->n_score_examples < 0) o->n_score_examples = q ? QUICK_SCORE_EXAMPLES : 0;
     if (o->n_windows < 0) o->n_windows = q ? 3 : 5;
@@ -123,8 +156,9 @@ static void complete(study_arguments *a) {
     if (o->component_s < 0.0) o->component_s = q ? 0.05 : 0.3;
     if (o->idle_s < 0.0) o->idle_s = q ? 0.5 : 2.0;
     o->seed = (uint64_t)a->seed;
-    const size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-    o->engine_bytes = a->memory_mb > 0 ? (size_t)a->memory_mb << 20 : machine / 4;
+    const size_t host = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    const size_t memory = is_gpu ? o->gpu.memory_bytes : host;
+    o->engine_bytes = a->memory_mb > 0 ? (size_t)a->memory_mb << 20 : memory / 4;
     a->carbon.g_per_kwh = a->carbon_intensity;
 }
 
@@ -231,8 +265,9 @@ static int run(study *s) {
     wb_error err;
     wb_status status = WB_OK;
     for (int i = 0; !status && i < s->n_pairs; i++) status = check_pair(a, &s->pairs[i], &err);
+    // Before the store: without a meter an older study must not be set aside.
+    if (!status) status = device_meter_open(&s->meter, &a->meter, a->options.gpu.uuid, &err);
     if (!status) status = store_open(&s->store, a->out, a->is_resumed, &err);
-    if (!status) status = wb_meter_open(&s->meter, &a->meter, &err);
     interrupt_listen();
     progress_open(&s->progress);
     s->started_ns = wb_clock_ns();
@@ -255,13 +290,15 @@ static int run(study *s) {
 
 static int prepare_and_run(study_arguments *a, char **words, int n_words) {
     study s = {.arguments = a};
-    complete(a);
-    int code = study_select_pairs(s.pairs, &s.n_pairs, words, n_words, &a->tasks);
+    wb_error err;
+    int code = device_check("study", a->device);
+    if (code < 0) code = study_select_pairs(s.pairs, &s.n_pairs, words, n_words, &a->tasks);
     if (code < 0) code = check(a, n_words, s.n_pairs);
     if (code < 0)
         code = study_select_choices(s.choices, &s.n_choices, &a->techniques, &a->protocols);
     if (code >= 0) return code;
-    wb_error err;
+    if (choose_device(a, &err)) return app_fail_error(&err, NULL);
+    complete(a);
     if (carbon_resolve(&a->options.carbon, &a->carbon, &err)) return app_fail_error(&err, NULL);
     return run(&s);
 }
@@ -273,6 +310,7 @@ int command_study(int argc, char **argv) {
                     .n_examples = -1,
                     .n_score_examples = -1,
                     .n_windows = -1,
+                    .min_tokens = -1,
                     .min_s = -1.0,
                     .component_s = -1.0,
                     .idle_s = -1.0,

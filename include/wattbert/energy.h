@@ -51,6 +51,8 @@ typedef struct wb_meter_options {
     double watts_per_core;  // of the modelled source; 0: the documented default,
                             // WB_DEFAULT_WATTS_PER_CORE
     int gpu_index;          // of nvml
+    const char *gpu_uuid;   // of nvml, "GPU-...": this board, whatever its index; NULL: gpu_index.
+                            // CUDA and NVML may count in different orders
 } wb_meter_options;
 
 #define WB_DEFAULT_WATTS_PER_CORE \
@@ -90,6 +92,18 @@ WB_CHECKED WB_API wb_status wb_meter_open(wb_meter **out, const wb_meter_options
                                           wb_error *err);
 WB_API void wb_meter_close(wb_meter *meter);
 WB_API const wb_source_info *wb_meter_source(const wb_meter *meter);  // borrowed
+
+// What the measured device does at this moment, for the record of a study. NAN where the source
+// does not say, which is all of them but nvml.
+typedef struct wb_conditions {
+    double clock_hz, memory_clock_hz;
+    double temperature_celsius;
+    double power_limit_w;  // what the board is held to
+    char slowed_by[64];    // what keeps the clock below its own limit: "power", "heat"; "" mostly
+} wb_conditions;
+
+// A few calls of the driver; may be made inside an interval or a window.
+WB_API void wb_meter_conditions(wb_meter *meter, wb_conditions *out);
 
 // ---- One interval -----------------------------------------------------------
 

@@ -101,6 +101,33 @@ WB_API int wb_inputs_count(const wb_inputs *inputs);
 WB_API uint64_t wb_inputs_tokens(const wb_inputs *inputs);  // all texts together
 WB_API const int32_t *wb_inputs_ids(const wb_inputs *inputs, int text, int *n_ids);  // borrowed
 
+// ---- Devices ----------------------------------------------------------------
+
+// A device is called "cpu" (so are NULL and ""), "cuda" (the first GPU), "cuda:1" (the second), or
+// "auto": the first GPU where one can be used, else the CPU; wb_plan_info says which it is and why.
+// Under the other names nothing else runs than what they say.
+//
+// What runs on GPUs is a shared object of its own, libwattbert_cuda.so: looked for beside
+// libwattbert.so, then where the system has its libraries. Without it everything else works.
+
+typedef struct wb_gpu {
+    int ordinal;                          // 1 of "cuda:1"
+    char name[96];                        // "NVIDIA H100 80GB HBM3"
+    char uuid[48];                        // "GPU-...", for wb_meter_options.gpu_uuid
+    int compute_major, compute_minor;     // 9, 0
+    int driver_version, runtime_version;  // of CUDA, 13000 is 13.0: the newest that the driver
+                                          // runs, and what the object was built with
+    uint64_t memory_bytes;
+    int has_bf16, has_fp8, has_i8;  // not 0: arithmetic on tensor cores
+    char library[512];              // the object's path
+} wb_gpu;
+
+// *out <- the GPU that device names; "auto" and NULL: the first.
+//   WB_ERR_ARGUMENT     device is no name of a GPU
+//   WB_ERR_ABSENT       there is no libwattbert_cuda.so, or what it needs is missing
+//   WB_ERR_UNSUPPORTED  no such GPU, no driver, or one that is too old; err->message says which
+WB_CHECKED WB_API wb_status wb_gpu_describe(wb_gpu *out, const char *device, wb_error *err);
+
 // ---- Techniques and plans -------------------------------------------------
 
 // A technique is a named plan; its "+packed" form is the same without what no logit depends on:
@@ -115,10 +142,11 @@ typedef struct wb_technique {
 // index from 0; NULL past the end. Static.
 WB_API const wb_technique *wb_technique_at(int index);
 
-// WB_OK where this process may run the technique.
-//   WB_ERR_UNSUPPORTED  this CPU has no arithmetic for it; err->message is the reason
-//   WB_ERR_ARGUMENT     no technique has this name
-WB_CHECKED WB_API wb_status wb_technique_runs(const char *name, wb_error *err);
+// WB_OK where this process may run the technique on device; i8-static needs wb_options.scales, too.
+//   WB_ERR_UNSUPPORTED  device has no arithmetic for it; err->message is the reason
+//   WB_ERR_ARGUMENT     no technique or no device has this name
+//   and what wb_gpu_describe() returns
+WB_CHECKED WB_API wb_status wb_technique_runs(const char *name, const char *device, wb_error *err);
 
 // What one matrix runs in, and why.
 typedef struct wb_matrix_plan {
@@ -138,13 +166,17 @@ typedef struct wb_plan_info {
     const char *precision;   // "f32", "bf16", "mixed (18 bf16, 8 f32)"
     const char *attention;   // "standard", "flash"
     const char *packing;     // "padded", "sorted", "packed"
-    const char *isa;         // "avx512"
+    const char *isa;         // "avx512", "sm_90"
     const char *kernels;     // every kernel that runs: "gemm_bf16_avx512 attention_flash_avx512 .."
     const char *batch_rule;  // "16 x 128 tokens", "4096 tokens"
-    int n_threads;
+    int n_threads;           // on a GPU: of the host, which tokenize
     uint64_t weights_bytes;  // packed weights resident for this plan
     int n_matrices;
     const wb_matrix_plan *matrices;  // [n_matrices]
+    const char *device;              // "cpu", "cuda:0": never "auto"
+    const char *device_name;         // "AMD EPYC 9554 64-Core Processor", "NVIDIA H100 80GB HBM3"
+    const char *device_uuid;         // of a GPU, "GPU-..."; "" of a CPU
+    const char *fallback;            // why "auto" runs on the CPU; "" where nothing fell back
 } wb_plan_info;
 
 // ---- Engines --------------------------------------------------------------
@@ -156,20 +188,25 @@ typedef struct wb_options {
     int padded_length;      // tokens every text is padded to in padded packing; 128, as the study.
                             // Longer texts are cut
     int token_budget;  // most tokens a forward takes at once in packed packing; 0: from the cache
-                       // sizes
+                       // sizes, on a GPU 65,536
     int sort_batches;  // not 0: batches in order of length, results still in input order; "sorted"
                        // packing
     const wb_inputs *calibration;  // texts for `mixed`'s sensitivity pass; NULL: 32 built-in
                                    // sentences. Borrowed during open
+    const char *device;  // "cpu", "cuda", "cuda:1", "auto"; NULL: "cpu". Borrowed during open
+    const char *scales;  // path of what wattbert quantize made of this model: fixed scales of
+                         // activations for i8-static and fp8. NULL: none
 } wb_options;
 
 WB_API wb_options wb_default_options(void);
 
 // *out <- model packed for options->technique (NULL options: the defaults).
 // The model must outlive the engine.
-//   WB_ERR_ARGUMENT     no such technique, or a number out of range
-//   WB_ERR_UNSUPPORTED  this CPU has no arithmetic for it; err->message is the reason
-//   WB_ERR_MEMORY
+//   WB_ERR_ARGUMENT     no such technique or device, or a number out of range
+//   WB_ERR_UNSUPPORTED  the device has no arithmetic for it; err->message is the reason
+//   WB_ERR_MEMORY       of the host or of the GPU
+//   WB_ERR_DEVICE       the GPU failed
+//   and what wb_gpu_describe() returns; of the scales' file WB_ERR_IO, WB_ERR_FORMAT, WB_ERR_MODEL
 WB_CHECKED WB_API wb_status wb_engine_open(wb_engine **out, const wb_model *model,
                                            const wb_options *options, wb_error *err);
 WB_API void wb_engine_close(wb_engine *engine);
@@ -186,12 +223,17 @@ typedef struct wb_run {
 } wb_run;
 
 // logits[n_texts, n_labels] <- forward pass over all inputs, in input order.
-// run may be NULL. Allocates nothing. A text's logits are the same bits alone,
-// in any batch and on any number of threads.
+// run may be NULL. Allocates nothing. On a CPU a text's logits are the same bits alone, in any
+// batch and on any number of threads; on a GPU sums may be ordered by the size of the batch.
+//   WB_ERR_ARGUMENT  inputs of another model
+//   WB_ERR_DEVICE    the GPU was lost or failed: this engine can only be closed, and is not
+//   replaced
+//                    by the CPU
 WB_CHECKED WB_API wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits,
                                        wb_run *run, wb_error *err);
 
-// logits[n_texts, n_labels] <- texts tokenized and classified. n_texts may be 0.
+// logits[n_texts, n_labels] <- texts tokenized and classified. n_texts may be 0. On a GPU the
+// engine's threads tokenize the next texts while it computes.
 WB_CHECKED WB_API wb_status wb_classify(wb_engine *engine, const wb_text *texts, int n_texts,
                                         float *logits, wb_error *err);
 
@@ -209,7 +251,9 @@ typedef enum wb_component {
 
 // *out <- the first batches of inputs whose activations fit max_bytes (at least
 // one), run once and captured, so that a component can be replayed alone on
-// exactly what it sees inside the forward pass. engine and inputs must outlive it.
+// exactly what it sees inside the forward pass. engine and inputs must outlive it. On a GPU
+// max_bytes are of its memory, and the engine keeps what was captured last: an older replay then
+// fails with WB_ERR_ARGUMENT.
 WB_CHECKED WB_API wb_status wb_replay_open(wb_replay **out, wb_engine *engine,
                                            const wb_inputs *inputs, size_t max_bytes,
                                            wb_error *err);

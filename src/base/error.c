@@ -32,6 +32,7 @@ const char *wb_status_name(wb_status status) {
         case WB_ERR_DENIED: return "permission denied";
         case WB_ERR_REFUSED: return "refused";
         case WB_ERR_CANCELLED: return "cancelled";
+        case WB_ERR_DEVICE: return "device failed";
     }
     return "unknown status";
 }

@@ -162,6 +162,15 @@ const wb_source_info *wb_meter_source(const wb_meter *meter) {
     return &meter->info;
 }
 
+void wb_meter_conditions(wb_meter *meter, wb_conditions *out) {
+    *out = (wb_conditions){
+        .clock_hz = NAN, .memory_clock_hz = NAN, .temperature_celsius = NAN, .power_limit_w = NAN};
+    if (!meter->source->conditions) return;
+    pthread_mutex_lock(&meter->lock);  // the sampler may be at the source
+    meter->source->conditions(meter->state, out);
+    pthread_mutex_unlock(&meter->lock);
+}
+
 // ---- One interval -----------------------------------------------------------
 
 // Counters that need many reads (power) are read as in a window, others 50 times a second: enough

@@ -16,6 +16,7 @@ enum { MAX_PROCESSES = 64 };
 
 typedef struct nvml_state {
     const wb_energy_host *host;
+    int index;  // as NVML counts
     wb_nvml nvml;
     wb_nvml_device *device;
     bool is_started;     // nvmlInit succeeded
@@ -35,7 +36,7 @@ static wb_status fail_nvml(const nvml_state *s, int code, const char *what, wb_e
                          : code == WB_NVML_VERSION_MISMATCH
                              ? ", the driver was updated: restart the machine"
                              : "";
-    return wb_fail(err, status, 0, "NVML, %s of GPU %d: %s%s", what, s->host->gpu_index,
+    return wb_fail(err, status, 0, "NVML, %s of GPU %d: %s%s", what, s->index,
                    s->nvml.error_string(code), advice);
 }
 
@@ -72,13 +73,13 @@ static wb_status refuse_shared(const nvml_state *s, wb_error *err) {
             err, WB_ERR_REFUSED, 0,
             "shared-gpu: GPU %d is split into instances (MIG) and its counter belongs to "
             "all of them, measure on a whole GPU",
-            s->host->gpu_index);
+            s->index);
     const int n_others = count_others(s);
     if (n_others == 0) return WB_OK;
     return wb_fail(err, WB_ERR_REFUSED, 0,
                    "shared-gpu: %d other process%s on GPU %d, its counter holds their joules too; "
                    "stop them or choose another GPU",
-                   n_others, n_others == 1 ? " is" : "es are", s->host->gpu_index);
+                   n_others, n_others == 1 ? " is" : "es are", s->index);
 }
 
 // By counter where there is one, else by power.
@@ -106,24 +107,43 @@ static void describe_device(const nvml_state *s, wb_energy_view *view) {
     snprintf(view->device, sizeof view->device, "%.79s (driver %.31s)", name, driver);
 }
 
+// By UUID where one was given: CUDA counts the fastest board first or only those it may see, NVML
+// all by their place on the bus.
+static wb_status find_device(nvml_state *s, wb_error *err) {
+    const wb_energy_host *host = s->host;
+    unsigned int index = 0;
+    s->index = host->gpu_index;
+    if (!host->gpu_uuid[0]) {
+        const int code = s->nvml.device_by_index((unsigned int)s->index, &s->device);
+        return code == WB_NVML_SUCCESS ? WB_OK : fail_nvml(s, code, "handle", err);
+    }
+    if (!s->nvml.device_by_uuid ||
+        s->nvml.device_by_uuid(host->gpu_uuid, &s->device) != WB_NVML_SUCCESS)
+        return wb_fail(err, WB_ERR_ABSENT, 0, "NVML knows no GPU %s, see nvidia-smi -L",
+                       host->gpu_uuid);
+    if (s->nvml.device_index && s->nvml.device_index(s->device, &index) == WB_NVML_SUCCESS)
+        s->index = (int)index;
+    return WB_OK;
+}
+
 static wb_status nvml_open(void *state, const wb_energy_host *host, wb_energy_view *view,
                            wb_error *err) {
     nvml_state *s = state;
     s->host = host;
     wb_status status = wb_nvml_load(&s->nvml, host->root, err);
     if (status) return status;
-    int code = s->nvml.init();
+    const int code = s->nvml.init();
     if (code != WB_NVML_SUCCESS) return fail_nvml(s, code, "start", err);
     s->is_started = true;
-    code = s->nvml.device_by_index((unsigned int)host->gpu_index, &s->device);
-    if (code != WB_NVML_SUCCESS) return fail_nvml(s, code, "handle", err);
+    status = find_device(s, err);
+    if (status) return status;
     describe_device(s, view);
     status = refuse_shared(s, err);
     if (!status) status = start_counting(s, err);
     if (status) return status;
     s->last_ns = host->clock.now_ns(host->clock.context);
     char name[32];
-    snprintf(name, sizeof name, "gpu-%d", host->gpu_index);
+    snprintf(name, sizeof name, "gpu-%d", s->index);
     wb_domain_add(view, name);
     view->is_integrated = s->is_integrated;
     if (!s->is_integrated) view->resolution_uj = 1000.0;
@@ -168,6 +188,29 @@ static uint32_t nvml_check(void *state) {
     return count_others(state) > 0 ? WB_FLAG_SHARED_GPU : 0;
 }
 
+// What the board tells of itself; NAN stays where it does not.
+static void nvml_conditions(void *state, wb_conditions *out) {
+    const nvml_state *s = state;
+    const wb_nvml *nvml = &s->nvml;
+    unsigned int value = 0;
+    unsigned long long reasons = 0;
+    if (nvml->clock_mhz && !nvml->clock_mhz(s->device, WB_NVML_CLOCK_SM, &value))
+        out->clock_hz = value * 1e6;
+    if (nvml->clock_mhz && !nvml->clock_mhz(s->device, WB_NVML_CLOCK_MEMORY, &value))
+        out->memory_clock_hz = value * 1e6;
+    if (nvml->temperature && !nvml->temperature(s->device, WB_NVML_TEMPERATURE_GPU, &value))
+        out->temperature_celsius = value;
+    if (nvml->power_limit && !nvml->power_limit(s->device, &value))
+        out->power_limit_w = value * 1e-3;
+    if (!nvml->slowdowns || nvml->slowdowns(s->device, &reasons)) return;
+    snprintf(out->slowed_by, sizeof out->slowed_by, "%s%s%s",
+             reasons & WB_NVML_SLOWED_BY_POWER ? "power" : "",
+             reasons & WB_NVML_SLOWED_BY_HEAT ? " heat" : "",
+             reasons & WB_NVML_SLOWED_BY_HARDWARE ? " hardware" : "");
+    const size_t n_blanks = strspn(out->slowed_by, " ");
+    memmove(out->slowed_by, out->slowed_by + n_blanks, strlen(out->slowed_by) - n_blanks + 1);
+}
+
 static void nvml_close(void *state) {
     nvml_state *s = state;
     if (s->is_started) s->nvml.shutdown();
@@ -186,5 +229,6 @@ const wb_energy_source wb_energy_nvml = {
     .open = nvml_open,
     .read = nvml_read,
     .check = nvml_check,
+    .conditions = nvml_conditions,
     .close = nvml_close,
 };

@@ -26,6 +26,17 @@ typedef struct wb_nvml_process {
     unsigned int gpu_instance, compute_instance;
 } wb_nvml_process;
 
+// nvmlClockType_t, nvmlTemperatureSensors_t, and the bits of nvmlClocksEventReasons that slow a
+// board down below what it was asked for.
+enum {
+    WB_NVML_CLOCK_SM = 1,
+    WB_NVML_CLOCK_MEMORY = 2,
+    WB_NVML_TEMPERATURE_GPU = 0,
+    WB_NVML_SLOWED_BY_POWER = 0x4 | 0x80,
+    WB_NVML_SLOWED_BY_HEAT = 0x20 | 0x40,
+    WB_NVML_SLOWED_BY_HARDWARE = 0x8,
+};
+
 // A pointer is NULL where the driver is too old to have the function; init to error_string never
 // are.
 typedef struct wb_nvml {
@@ -40,6 +51,12 @@ typedef struct wb_nvml {
     int (*mig_mode)(wb_nvml_device *device, unsigned int *current, unsigned int *pending);
     int (*device_name)(wb_nvml_device *device, char *name, unsigned int n_bytes);
     int (*driver_version)(char *version, unsigned int n_bytes);
+    int (*device_by_uuid)(const char *uuid, wb_nvml_device **device);
+    int (*device_index)(wb_nvml_device *device, unsigned int *index);
+    int (*clock_mhz)(wb_nvml_device *device, unsigned int kind, unsigned int *mhz);
+    int (*temperature)(wb_nvml_device *device, unsigned int sensor, unsigned int *celsius);
+    int (*power_limit)(wb_nvml_device *device, unsigned int *milliwatts);
+    int (*slowdowns)(wb_nvml_device *device, unsigned long long *reasons);
 } wb_nvml;
 
 // WB_ERR_ABSENT where there is no library, or a root that has none of its own.

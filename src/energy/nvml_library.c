@@ -23,6 +23,13 @@ static const struct {
     {"nvmlDeviceGetMigMode", NULL, offsetof(wb_nvml, mig_mode), false},
     {"nvmlDeviceGetName", NULL, offsetof(wb_nvml, device_name), false},
     {"nvmlSystemGetDriverVersion", NULL, offsetof(wb_nvml, driver_version), false},
+    {"nvmlDeviceGetHandleByUUID", NULL, offsetof(wb_nvml, device_by_uuid), false},
+    {"nvmlDeviceGetIndex", NULL, offsetof(wb_nvml, device_index), false},
+    {"nvmlDeviceGetClockInfo", NULL, offsetof(wb_nvml, clock_mhz), false},
+    {"nvmlDeviceGetTemperature", NULL, offsetof(wb_nvml, temperature), false},
+    {"nvmlDeviceGetEnforcedPowerLimit", NULL, offsetof(wb_nvml, power_limit), false},
+    {"nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons",
+     offsetof(wb_nvml, slowdowns), false},
 };
 
 // Fills the table. Only what every driver since 2012 has is required; boards and drivers lack the

@@ -56,6 +56,9 @@ wb_status wb_energy_host_init(wb_energy_host *host, const wb_meter_options *opti
                        o.watts_per_core);
     if (o.gpu_index < 0)
         return wb_fail(err, WB_ERR_ARGUMENT, 0, "GPU %d, the first is 0", o.gpu_index);
+    if (o.gpu_uuid && strlen(o.gpu_uuid) >= sizeof host->gpu_uuid)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "%.100s is no GPU's UUID", o.gpu_uuid);
+    if (o.gpu_uuid) memcpy(host->gpu_uuid, o.gpu_uuid, strlen(o.gpu_uuid));
     if (o.replay && strlen(o.replay) >= sizeof host->replay)
         return wb_fail(err, WB_ERR_ARGUMENT, 0, "%s: path too long", o.replay);
     if (o.replay) memcpy(host->replay, o.replay, strlen(o.replay));

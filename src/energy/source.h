@@ -25,6 +25,7 @@ typedef struct wb_energy_host {
     char replay[512];  // a trace's path; "" where there is none
     double watts_per_core;
     int gpu_index;
+    char gpu_uuid[96];  // "" where the index counts
     wb_energy_clock clock;
 } wb_energy_host;
 
@@ -62,6 +63,8 @@ typedef struct wb_energy_source {
     // What else uses the device right now, as a flag; may be NULL. Called at both ends of an
     // interval.
     uint32_t (*check)(void *state);
+    // *out, all NAN, <- clocks and the like; may be NULL.
+    void (*conditions)(void *state, wb_conditions *out);
     void (*close)(void *state);
 } wb_energy_source;
 

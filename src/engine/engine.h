@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "format/checkpoint.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -31,14 +32,34 @@ struct wb_inputs {
     int *by_length;
 };
 
+// The shared object that runs on GPUs, loaded.
+typedef struct wb_door {
+    const wb_cuda_door *functions;  // NULL where it is not loaded
+    void *library;
+    char path[512];
+} wb_door;
+
+// The GPU's side of an engine; zero on the CPU.
+typedef struct wb_board {
+    wb_door door;
+    wb_cuda_device device;
+    wb_cuda *cuda;  // NULL: the engine runs on the CPU
+    wb_cuda_words words;
+    bool is_lost;                   // WB_ERR_DEVICE came back: cuda may only be closed
+    uint64_t n_captures;            // so far; the GPU keeps the last one
+    char device_name[24], isa[16];  // "cuda:0", "sm_90"
+} wb_board;
+
 struct wb_engine {
     const wb_model *model;
     wb_cpu cpu;
-    wb_kernels kernels;
+    wb_board board;
+    wb_kernels kernels;  // of the CPU; unused on a GPU
     wb_plan plan;
     wb_weights *weights;
     wb_pool *pool;
-    wb_workspace *workspaces;  // [plan.n_threads]
+    wb_workspace *workspaces;  // [plan.n_threads]; NULL on a GPU
+    char fallback[512];        // why "auto" took the CPU
     wb_plan_words words;
     wb_matrix_plan *matrices;  // [plan.n_matrices]
     wb_plan_info info;
@@ -52,6 +73,69 @@ wb_tensor_source wb_model_source(const wb_model *model);
 
 // This process's CPU, its flags lowered by WATTBERT_ISA.
 void wb_machine_detect(wb_cpu *cpu);
+
+// ---- inputs.c ----
+
+// Texts that one thread encodes at a time: enough to outweigh handing them out.
+typedef struct wb_piece {
+    int first, n_texts;
+    int32_t *ids;  // [n_ids], owned
+    size_t n_ids;
+    wb_status status;  // of encoding it
+    wb_error problem;
+} wb_piece;
+
+// *pieces <- all texts cut into n_pieces, none encoded yet.
+wb_status wb_pieces_open(wb_piece **pieces, int *n_pieces, const wb_text *texts, int n_texts,
+                         wb_error *err);
+void wb_pieces_close(wb_piece *pieces, int n_pieces);
+// piece->ids <- its texts; lengths[first ..] <- their ids. From any thread.
+void wb_piece_encode(wb_piece *piece, const wb_model *model, const wb_text *texts, int max_length,
+                     size_t *lengths);
+// *length <- the tokens a text may have: the caller's limit (0: none) within the model's.
+wb_status wb_effective_length(int *length, const wb_model *model, int max_length, wb_error *err);
+// wb_inputs_open with the threads of a pool; NULL: alone.
+wb_status wb_inputs_encode(wb_inputs **out, const wb_model *model, const wb_text *texts,
+                           int n_texts, int max_length, wb_pool *pool, wb_error *err);
+
+// ---- door.c ----
+
+// WB_ERR_ABSENT where there is no object or it cannot be loaded, WB_ERR_UNSUPPORTED where it
+// belongs to another version.
+wb_status wb_door_open(wb_door *door, wb_error *err);
+void wb_door_close(wb_door *door);
+
+// ---- gpu.c ----
+
+// What a caller asked for.
+typedef struct wb_device_name {
+    bool is_cuda;  // "cuda", "cuda:1", "auto"
+    bool is_auto;
+    int ordinal;
+} wb_device_name;
+
+wb_status wb_device_parse(wb_device_name *out, const char *name, wb_error *err);
+// *board <- a GPU that can be used, nothing opened on it yet.
+wb_status wb_board_find(wb_board *board, int ordinal, wb_error *err);
+// Uploads the model as the engine's plan says.
+wb_status wb_board_open(wb_engine *engine, const wb_scales *scales, wb_error *err);
+void wb_board_close(wb_board *board);
+wb_gpu_arithmetic wb_board_arithmetic(const wb_board *board);
+// One job; a GPU that was lost stays lost.
+wb_status wb_board_run(wb_board *board, wb_cuda_job *job, wb_error *err);
+
+// ---- scales.c ----
+
+// *out <- what calibration found, NULL where the options name no file; borrowed from the engine.
+wb_status wb_engine_scales(const wb_scales **out, wb_engine *engine, const wb_options *options,
+                           wb_error *err);
+
+// ---- stream.c ----
+
+// Texts to logits in waves: the engine's pool encodes the texts of the next while the GPU computes.
+// For packed plans on a GPU.
+wb_status wb_stream_classify(wb_engine *engine, const wb_text *texts, int n_texts, float *logits,
+                             wb_error *err);
 
 // ---- calibrate.c ----
 

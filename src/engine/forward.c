@@ -69,12 +69,27 @@ static void forward_next(void *context, int task, int worker) {
         run->totals.batch_ns[index] = wb_clock_ns() - start_ns;
 }
 
+static wb_status forward_on_gpu(wb_engine *engine, const wb_inputs *inputs, float *logits,
+                                wb_run *out, wb_error *err) {
+    wb_run run = {0};
+    if (out) run = (wb_run){.batch_ns = out->batch_ns, .batch_capacity = out->batch_capacity};
+    wb_cuda_job job = {.task = WB_CUDA_FORWARD,
+                       .lists = &inputs->lists,
+                       .logits = logits,
+                       .run = out ? &run : NULL};
+    const wb_status status =
+        inputs->lists.n_texts > 0 ? wb_board_run(&engine->board, &job, err) : WB_OK;
+    if (!status && out) *out = run;
+    return status;
+}
+
 wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, wb_run *out,
                      wb_error *err) {
     if (inputs->model != engine->model)
         return wb_fail(err, WB_ERR_ARGUMENT, 0,
                        "inputs were encoded for model %.200s, the engine runs %.200s",
                        inputs->model->info.path, engine->model->info.path);
+    if (engine->board.cuda) return forward_on_gpu(engine, inputs, logits, out, err);
     forward_run run = {.engine = engine, .logits = logits};
     if (out)
         run.totals = (wb_run){.batch_ns = out->batch_ns, .batch_capacity = out->batch_capacity};
@@ -91,15 +106,34 @@ wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, 
     return WB_OK;
 }
 
+// Texts for which starting a thread pays: it costs what tokenizing a few hundred tokens does.
+static bool are_many(const wb_text *texts, int n_texts) {
+    const size_t many_bytes = 64 << 10;
+    size_t n_bytes = 0;
+    for (int i = 0; i < n_texts && n_bytes < many_bytes; i++)
+        n_bytes += texts[i].n_bytes + texts[i].pair_bytes;
+    return n_bytes >= many_bytes;
+}
+
+// Few texts, or a plan that sorts or pads all of them: encoded by all threads, then run.
+static wb_status classify_at_once(wb_engine *engine, const wb_text *texts, int n_texts,
+                                  int max_length, float *logits, wb_error *err) {
+    wb_inputs *inputs = NULL;
+    wb_status status =
+        wb_inputs_encode(&inputs, engine->model, texts, n_texts, max_length, engine->pool, err);
+    if (!status) status = wb_forward(engine, inputs, logits, NULL, err);
+    wb_inputs_close(inputs);
+    return status;
+}
+
+// On the CPU encoding and computing would only take each other's cores.
 wb_status wb_classify(wb_engine *engine, const wb_text *texts, int n_texts, float *logits,
                       wb_error *err) {
     // Cut by the tokenizer rather than by the batch, which cannot see where a pair's first text
     // ends.
     const wb_plan *plan = &engine->plan;
     const int max_length = plan->packing == WB_PADDED ? plan->padded_length : 0;
-    wb_inputs *inputs = NULL;
-    wb_status status = wb_inputs_open(&inputs, engine->model, texts, n_texts, max_length, err);
-    if (!status) status = wb_forward(engine, inputs, logits, NULL, err);
-    wb_inputs_close(inputs);
-    return status;
+    if (engine->board.cuda && plan->packing == WB_PACKED && are_many(texts, n_texts))
+        return wb_stream_classify(engine, texts, n_texts, logits, err);
+    return classify_at_once(engine, texts, n_texts, max_length, logits, err);
 }

@@ -2,7 +2,7 @@
 // One component run alone on the activations it sees inside the forward pass, so that it can be
 // measured for as long as a meter needs. The first batches are run once with a tap that
 // copies what flows between components; a replay then reads the copies and writes to the
-// workspaces, so that every run sees the same input.
+// workspaces, so that every run sees the same input. On a GPU the copies stay there.
 #include <string.h>
 
 #include "engine/engine.h"
@@ -21,6 +21,7 @@ struct wb_replay {
     int n_whole;  // captures that are replayed whole per thread, as wb_forward would
     uint64_t n_tokens;
     int n_texts;
+    uint64_t capture_index;  // on a GPU: which of the engine's captures this is
 };
 
 static int count_flows(const wb_engine *engine) {
@@ -114,15 +115,9 @@ static int count_captures(wb_engine *engine, wb_batch_cursor cursor, size_t max_
     return n;
 }
 
-wb_status wb_replay_open(wb_replay **out, wb_engine *engine, const wb_inputs *inputs,
-                         size_t max_bytes, wb_error *err) {
-    *out = NULL;
-    if (inputs->model != engine->model || inputs->lists.n_texts == 0)
-        return wb_fail(err, WB_ERR_ARGUMENT, 0,
-                       "a replay needs at least one text, encoded for the engine's model");
-    wb_replay *replay = wb_alloc_zeroed(sizeof *replay);
-    if (!replay) return wb_fail(err, WB_ERR_MEMORY, 0, "replay");
-    replay->engine = engine;
+static wb_status capture_on_cpu(wb_replay *replay, const wb_inputs *inputs, size_t max_bytes,
+                                wb_error *err) {
+    wb_engine *engine = replay->engine;
     wb_batch_cursor cursor;
     wb_batch_cursor_init(&cursor, &engine->plan, &inputs->lists);
     const int n = count_captures(engine, cursor, max_bytes);
@@ -133,11 +128,36 @@ wb_status wb_replay_open(wb_replay **out, wb_engine *engine, const wb_inputs *in
         (void)wb_batch_next(&engine->workspaces[0].batch, &cursor);
         status = capture_batch(replay, err);
     }
+    replay->n_whole = wb_count_whole_batches(&engine->plan, n);
+    return status;
+}
+
+static wb_status capture_on_gpu(wb_replay *replay, const wb_inputs *inputs, size_t max_bytes,
+                                wb_error *err) {
+    wb_board *board = &replay->engine->board;
+    wb_cuda_job job = {.task = WB_CUDA_CAPTURE, .lists = &inputs->lists, .max_bytes = max_bytes};
+    replay->capture_index = ++board->n_captures;
+    const wb_status status = wb_board_run(board, &job, err);
+    replay->n_tokens = job.n_tokens;
+    replay->n_texts = job.n_texts;
+    return status;
+}
+
+wb_status wb_replay_open(wb_replay **out, wb_engine *engine, const wb_inputs *inputs,
+                         size_t max_bytes, wb_error *err) {
+    *out = NULL;
+    if (inputs->model != engine->model || inputs->lists.n_texts == 0)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0,
+                       "a replay needs at least one text, encoded for the engine's model");
+    wb_replay *replay = wb_alloc_zeroed(sizeof *replay);
+    if (!replay) return wb_fail(err, WB_ERR_MEMORY, 0, "replay");
+    replay->engine = engine;
+    const wb_status status = engine->board.cuda ? capture_on_gpu(replay, inputs, max_bytes, err)
+                                                : capture_on_cpu(replay, inputs, max_bytes, err);
     if (status) {
         wb_replay_close(replay);
         return status;
     }
-    replay->n_whole = wb_count_whole_batches(&engine->plan, n);
     *out = replay;
     return WB_OK;
 }
@@ -207,9 +227,19 @@ static void replay_whole(void *context, int task, int worker) {
     replay_component(&team, &run->replay->captures[task], run->component);
 }
 
+static wb_status replay_on_gpu(const wb_replay *replay, wb_component component, wb_error *err) {
+    wb_board *board = &replay->engine->board;
+    if (replay->capture_index != board->n_captures)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0,
+                       "the GPU keeps the last replay of an engine, this one was replaced");
+    wb_cuda_job job = {.task = WB_CUDA_REPLAY, .component = component};
+    return wb_board_run(board, &job, err);
+}
+
 wb_status wb_replay_run(wb_replay *replay, wb_component component, wb_error *err) {
     if ((int)component < WB_EMBEDDINGS || (int)component > WB_WHOLE)
         return wb_fail(err, WB_ERR_ARGUMENT, 0, "no component has the number %d", (int)component);
+    if (replay->engine->board.cuda) return replay_on_gpu(replay, component, err);
     replay_run run = {.replay = replay, .component = component};
     wb_pool_run(replay->engine->pool, replay_whole, &run, replay->n_whole);
     const wb_team all = wb_engine_team(replay->engine, true, 0);

@@ -83,7 +83,8 @@ void wb_batch_cursor_init(wb_batch_cursor *cursor, const wb_plan *plan, const wb
     uint64_t n_tokens = 0;
     for (int text = 0; text < lists->n_texts; text++)
         n_tokens += (uint64_t)valid_length(cursor, text);
-    const uint64_t n_threads = (uint64_t)plan->n_threads;
+    // A GPU takes one batch after the other, however many threads the host has.
+    const uint64_t n_threads = plan->device == WB_DEVICE_CUDA ? 1 : (uint64_t)plan->n_threads;
     const uint64_t least = n_tokens / (uint64_t)plan->token_budget + 1;
     const uint64_t n_batches = (least + n_threads - 1) / n_threads * n_threads;
     cursor->tokens_per_batch = n_tokens / n_batches + 1;

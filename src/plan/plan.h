@@ -46,12 +46,20 @@ typedef struct wb_technique_spec {
     const char *unsupported;  // why no CPU runs it; NULL: some do
 } wb_technique_spec;
 
+// What a GPU has arithmetic for, as its back end says.
+typedef struct wb_gpu_arithmetic {
+    const char *name;                // "NVIDIA H100 80GB HBM3", for messages; borrowed
+    bool has_bf16, has_fp8, has_i8;  // on tensor cores; tf32 came with bf16, f16 before
+} wb_gpu_arithmetic;
+
 const wb_technique_spec *wb_technique_find(const char *name);  // NULL where there is none
 const char *wb_precision_name(wb_precision precision);
 
 // WB_ERR_UNSUPPORTED, with the reason for the table, where the kernels have no arithmetic for it.
 wb_status wb_technique_check(const wb_technique_spec *spec, const wb_kernels *kernels,
                              wb_error *err);
+wb_status wb_technique_check_cuda(const wb_technique_spec *spec, const wb_gpu_arithmetic *gpu,
+                                  wb_error *err);
 
 // ---- plan.c ----
 
@@ -81,14 +89,14 @@ typedef struct wb_plan {
     wb_packing packing;
     bool is_last_layer_pruned;  // its queries, output and feed-forward only for the row the head
                                 // reads
-    int n_threads;
-    int batch_size;     // texts a batch; padded and sorted
-    int padded_length;  // tokens every text has; padded
-    int token_budget;   // tokens a batch; packed
-    int max_rows;       // rows a batch may have
-    int max_texts;      // texts a batch may have
-    int block_rows;     // rows a layer takes at a time, so that what lies between its products
-                        // stays in cache
+    int n_threads;              // on a GPU: of the host, which tokenize
+    int batch_size;             // texts a batch; padded and sorted
+    int padded_length;          // tokens every text has; padded
+    int token_budget;           // tokens a batch; packed
+    int max_rows;               // rows a batch may have
+    int max_texts;              // texts a batch may have
+    int block_rows;  // rows a layer takes at a time, so that what lies between its products
+                     // stays in cache
     int n_matrices;
     wb_matrix *matrices;  // [n_matrices]: the layers' in order, pre-classifier, classifier
 } wb_plan;
@@ -97,6 +105,9 @@ typedef struct wb_plan {
 //   WB_ERR_ARGUMENT, WB_ERR_UNSUPPORTED, WB_ERR_MEMORY
 wb_status wb_plan_init(wb_plan *plan, const wb_shape *shape, const wb_options *options,
                        const wb_kernels *kernels, const wb_cpu *cpu, wb_error *err);
+// The same for a GPU; cpu is the host's, for its threads.
+wb_status wb_plan_init_cuda(wb_plan *plan, const wb_shape *shape, const wb_options *options,
+                            const wb_gpu_arithmetic *gpu, const wb_cpu *cpu, wb_error *err);
 void wb_plan_free(wb_plan *plan);
 
 // Indices into plan->matrices.
@@ -117,6 +128,7 @@ typedef struct wb_plan_words {
     char kernels[256];    // the names of all kernels that run
 } wb_plan_words;
 
+// kernels NULL: words->kernels stays empty, for the GPU's back end to fill in.
 void wb_plan_describe(wb_plan_words *words, const wb_plan *plan, const wb_kernels *kernels);
 const char *wb_attention_name(wb_attention_kind attention);
 const char *wb_packing_name(wb_packing packing);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `wattbert doctor`: on a machine without counters it says so for each, and never fails for that.
 mkdir empty
+export LD_LIBRARY_PATH="$PLAYED" FAKE_DOOR=no-driver
 WATTBERT_ISA=scalar "$WATTBERT" doctor --root empty
 echo "exit $?"
 WATTBERT_ISA=scalar "$WATTBERT" doctor --root empty --json >report

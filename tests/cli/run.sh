@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs one CLI test and compares what it prints.
-#   run.sh PROGRAM TEST.sh [--set-exact]
+#   LIBRARY=.. BACK_END=.. NVML=.. run.sh PROGRAM TEST.sh [--set-exact]
 # The expectation lies beside the test: TEST.stdout.exact line for line, or TEST.stdout.glob,
 # whose lines are shell patterns and in which a line "..." stands for any lines. --set-exact
 # rewrites the first from what is printed now.
@@ -15,10 +15,13 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/wattbert-cli.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 
 # The caller's settings must not reach the program.
-unset ELECTRICITYMAPS_TOKEN WATTBERT_ISA
+unset ELECTRICITYMAPS_TOKEN WATTBERT_ISA FAKE_DOOR FAKE_DOOR_LOG
 export WATTBERT="$program" MODEL="$root/demo/model" SOURCE="$root" LC_ALL=C.UTF-8
 export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/in"
+export PLAYED="$work/played"
+mkdir "$work/in" "$PLAYED"
+ln -s "$LIBRARY" "$PLAYED/"
+ln -s "$BACK_END" "$PLAYED/libwattbert_cuda.so"
 (cd "$work/in" && sh "$script") >"$work/stdout" 2>"$work/stderr" </dev/null
 
 fail() {

@@ -5,14 +5,17 @@
 //
 //     test_failing_malloc [ROUNDS [SEED]]
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "../support/model_folder.h"
 
 // ---- An allocator that fails at random ----
 
-// Pool threads allocate nothing, but free the last of theirs while others run.
-static atomic_long n_live;  // blocks allocated and not freed
+// Pool threads allocate where they tokenize for a GPU, and free the last of theirs while others
+// run.
+static atomic_long n_live;                                // blocks allocated and not freed
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;  // of the next four
 static wb_random dice;
 static uint64_t one_in;  // a call in so many fails; 0: none
 static long n_calls, n_failed;
@@ -29,10 +32,12 @@ void *__wrap_aligned_alloc(size_t alignment, size_t n);
 void __wrap_free(void *block);
 
 static bool fails(void) {
+    pthread_mutex_lock(&lock);
     n_calls++;
-    if (one_in == 0 || wb_random_below(&dice, one_in) != 0) return false;
-    n_failed++;
-    return true;
+    const bool is_failure = one_in > 0 && wb_random_below(&dice, one_in) == 0;
+    n_failed += is_failure;
+    pthread_mutex_unlock(&lock);
+    return is_failure;
 }
 
 static void *count(void *block) {
@@ -77,29 +82,51 @@ static const wb_shape shape = {.n_layers = 1,
                                .max_length = 12,
                                .activation = WB_GELU};
 
+// Enough text that a GPU is fed in waves; see wb_classify().
+enum { N_MANY = 700, LINE_BYTES = 100 };
+
 typedef struct round_state {
     wb_model *model;
     wb_engine *engine;
     wb_inputs *inputs;
     wb_replay *replay;
-    float logits[2 * 2];
+    float logits[N_MANY * 2];
     long n_calls_of_forward;  // allocations on the forward path
 } round_state;
 
 static const wb_text texts[2] = {{.text = "a b w57", .n_bytes = 7},
                                  {.text = "c", .n_bytes = 1, .pair = "d e", .pair_bytes = 3}};
 
-static const char *const techniques[] = {"f32-flash+packed", "baseline", "i8-dynamic+packed",
-                                         "mixed"};
+// The last runs on the GPU that fake_door.c plays, where it lies beside this program.
+typedef struct way {
+    const char *technique, *device;
+} way;
+static const way ways[] = {{"f32-flash+packed", "cpu"},
+                           {"baseline", "cpu"},
+                           {"i8-dynamic+packed", "cpu"},
+                           {"mixed", "cpu"},
+                           {"f16-flash+packed", "cuda"}};
+enum { N_WAYS = sizeof ways / sizeof *ways };
 
-static wb_status run_round(round_state *s, const char *dir, const char *technique, wb_error *err) {
+static wb_status classify_many(round_state *s, wb_error *err) {
+    static char line[LINE_BYTES + 1];
+    static wb_text many[N_MANY];
+    memset(line, 'a', LINE_BYTES);
+    for (int i = 0; i < N_MANY; i++)
+        many[i] = (wb_text){.text = line, .n_bytes = (size_t)(LINE_BYTES - i % 50)};
+    return wb_classify(s->engine, many, N_MANY, s->logits, err);
+}
+
+static wb_status run_round(round_state *s, const char *dir, const way *w, wb_error *err) {
     wb_options options = wb_default_options();
-    options.technique = technique;
+    options.technique = w->technique;
+    options.device = w->device;
     options.n_threads = 2;
     options.batch_size = 1;
     wb_status status = wb_model_open(&s->model, dir, err);
     if (!status) status = wb_engine_open(&s->engine, s->model, &options, err);
     if (!status) status = wb_classify(s->engine, texts, 2, s->logits, err);
+    if (!status && strcmp(w->device, "cuda") == 0) status = classify_many(s, err);
     if (!status) status = wb_inputs_open(&s->inputs, s->model, texts, 2, 0, err);
     const long before = n_calls;
     if (!status) status = wb_forward(s->engine, s->inputs, s->logits, NULL, err);
@@ -133,18 +160,21 @@ int main(int argc, char **argv) {
     folder_write(dir, &shape);
     dice.state = seed;
     long n_ok = 0, n_memory = 0;
+    wb_gpu gpu;
+    const int n_ways = wb_gpu_describe(&gpu, "cuda", NULL) ? N_WAYS - 1 : N_WAYS;
     for (long i = 0; i < n_rounds; i++) {
         round_state s = {.model = NULL};
         wb_error err = {.message = ""};
         const long live_before = atomic_load(&n_live);
         one_in = rates[i % 5];
-        const wb_status status = run_round(&s, dir, techniques[i / 5 % 4], &err);
+        const way *w = &ways[i / 5 % n_ways];
+        const wb_status status = run_round(&s, dir, w, &err);
         one_in = 0;
         close_round(&s);
         const long n_leaked = atomic_load(&n_live) - live_before;
         if (!is_clean(&s, status, &err) || n_leaked != 0) {
-            fprintf(stderr, "round %ld of seed %" PRIu64 ", %s: %s: %s; ", i, seed,
-                    techniques[i / 5 % 4], wb_status_name(status), err.message);
+            fprintf(stderr, "round %ld of seed %" PRIu64 ", %s: %s: %s; ", i, seed, w->technique,
+                    wb_status_name(status), err.message);
             fprintf(stderr, "%ld blocks leaked, a forward allocated %ld times\n", n_leaked,
                     s.n_calls_of_forward);
             return 1;
@@ -153,7 +183,9 @@ int main(int argc, char **argv) {
         n_memory += status == WB_ERR_MEMORY;
     }
     folder_remove(dir);
-    printf("%ld rounds: %ld succeeded, %ld ran out of memory; %ld of %ld allocations failed\n",
-           n_rounds, n_ok, n_memory, n_failed, n_calls);
+    printf(
+        "%ld rounds of %d ways: %ld succeeded, %ld ran out of memory; %ld of %ld allocations "
+        "failed\n",
+        n_rounds, n_ways, n_ok, n_memory, n_failed, n_calls);
     return n_ok > 0 && n_memory > 0 ? 0 : 1;
 }

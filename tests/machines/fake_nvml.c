@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stand-in for libnvidia-ml.so.1 that answers from files beside it, so that a recorded GPU can be
 // played: ROOT/usr/lib/libnvidia-ml.so.1 reads ROOT/nvml/name, driver, total_energy_mj, power_mw,
-// processes (PIDs) and mig. A missing file is a function that the board does not support.
+// processes (PIDs), mig, uuid, clock_mhz, memory_clock_mhz, temperature, power_limit_mw and
+// slowdowns (bits). A missing file is a function that the board does not support.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,12 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millij
 int nvmlDeviceGetPowerUsage(void *device, unsigned int *milliwatts);
 int nvmlDeviceGetMigMode(void *device, unsigned int *current, unsigned int *pending);
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *n, process *processes);
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device);
+int nvmlDeviceGetIndex(void *device, unsigned int *index);
+int nvmlDeviceGetClockInfo(void *device, unsigned int kind, unsigned int *mhz);
+int nvmlDeviceGetTemperature(void *device, unsigned int sensor, unsigned int *celsius);
+int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned int *milliwatts);
+int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *reasons);
 
 // text <- the file ROOT/nvml/name without its newline; 0 when there is none.
 static int read_file(char *text, size_t capacity, const char *name) {
@@ -129,4 +136,45 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *n, proce
     }
     *n = n_found;
     return SUCCESS;
+}
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
+    char own[96];
+    nvmlDeviceGetHandleByIndex_v2(0, device);
+    return read_file(own, sizeof own, "uuid") && strcmp(own, uuid) == 0 ? SUCCESS : NOT_FOUND;
+}
+
+// Not what CUDA would count: the meter has to ask.
+int nvmlDeviceGetIndex(void *device, unsigned int *index) {
+    (void)device;
+    *index = 3;
+    return SUCCESS;
+}
+
+static int read_unsigned(unsigned int *value, const char *name) {
+    unsigned long long number = 0;
+    const int code = read_number(&number, name);
+    *value = (unsigned int)number;
+    return code;
+}
+
+int nvmlDeviceGetClockInfo(void *device, unsigned int kind, unsigned int *mhz) {
+    (void)device;
+    return read_unsigned(mhz, kind == 1 ? "clock_mhz" : "memory_clock_mhz");
+}
+
+int nvmlDeviceGetTemperature(void *device, unsigned int sensor, unsigned int *celsius) {
+    (void)device;
+    (void)sensor;
+    return read_unsigned(celsius, "temperature");
+}
+
+int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned int *milliwatts) {
+    (void)device;
+    return read_unsigned(milliwatts, "power_limit_mw");
+}
+
+int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *reasons) {
+    (void)device;
+    return read_number(reasons, "slowdowns");
 }

@@ -163,31 +163,53 @@ static bool has_baseline(const summary *s, const panel *p) {
     return p->reference != NULL;
 }
 
-static int count_baselines(const summary *s) {
+// Does the drawing of the device that panel index is of hold panel i, too?
+static bool is_drawn(const summary *s, int index, int i) {
+    return s->panels[i].reference && summary_is_same_device(&s->panels[index], &s->panels[i]);
+}
+
+static int count_baselines(const summary *s, int index) {
     int n = 0;
-    for (int i = 0; i < s->n_panels; i++) n += s->panels[i].reference != NULL;
+    for (int i = 0; i < s->n_panels; i++) n += is_drawn(s, index, i);
     return n;
 }
 
-static void components_data(FILE *script, const summary *s, int index) {
-    (void)index;
-    int place = 0;
-    fprintf(script, "\n$rows << EOD\n");
+static summary_method method_of_device(const summary *s, int index) {
+    int method = METHOD_NONE;
     for (int i = 0; i < s->n_panels; i++)
-        if (s->panels[i].reference) write_stack(script, place++, s->panels[i].reference);
+        if (is_drawn(s, index, i)) method |= (int)s->panels[i].method;
+    return (summary_method)method;
+}
+
+// out <- the panel's title without its device, which is the title of the drawing.
+static void name_baseline(char *out, size_t capacity, const panel *p) {
+    const char *device = p->reference->row->device;
+    const size_t n = strlen(p->title), n_device = strlen(device);
+    snprintf(out, capacity, "%s", p->title);
+    if (n_device && n > n_device + 2 && !strcmp(p->title + n - n_device, device))
+        out[n - n_device - 2] = 0;
+}
+
+static void components_data(FILE *script, const summary *s, int index) {
+    int place = 0;
+    fprintf(script, "\n$rows%d << EOD\n", index);
+    for (int i = 0; i < s->n_panels; i++)
+        if (is_drawn(s, index, i)) write_stack(script, place++, s->panels[i].reference);
     fprintf(script, "EOD\n");
 }
 
 static double components_height(const plot *p, int index) {
-    (void)index;
-    return 1.5 * LINE_HEIGHT * fmax(count_baselines(p->summary), 2.0);
+    return 1.5 * LINE_HEIGHT * fmax(count_baselines(p->summary, index), 2.0);
 }
 
 static double components_left(const plot *p, int index) {
-    (void)index;
     double width = 0.0;
-    for (int i = 0; i < p->summary->n_panels; i++)
-        width = fmax(width, plot_text_width(p, p->summary->panels[i].title));
+    for (int i = 0; i < p->summary->n_panels; i++) {
+        char name[4 * RESULT_TEXT];
+        if (!is_drawn(p->summary, index, i)) continue;
+        name_baseline(name, sizeof name, &p->summary->panels[i]);
+        width = fmax(width, plot_text_width(p, name));
+    }
     return fmin(width + 24.0, 0.55 * p->width);
 }
 
@@ -208,35 +230,42 @@ static void write_shares(const plot *p, const entry *e, int place, const axis *x
     }
 }
 
-static void components_draw(plot *p, int index, place_box area) {
-    (void)index;
+static void write_baseline_names(const plot *p, int index) {
     const summary *s = p->summary;
-    axis x = axis_linear();
-    for (int i = 0; i < s->n_panels; i++)
-        if (s->panels[i].reference) {
-            axis_add(&x, s->panels[i].reference->energy_uj);
-            axis_add(&x, s->panels[i].reference->spread_high_uj);
-        }
-    char title[96];
-    plot_energy_title(s->method, title, sizeof title);
-    plot_axis_titles(p, area, title, "", "x");
-    fprintf(p->script, "unset logscale y\nset yrange [%.1f:-0.5]\nset ytics scale 0 (",
-            fmax(count_baselines(s), 2.0) - 0.5);
+    const summary_method method = method_of_device(s, index);
     int place = 0;
+    fprintf(p->script, "unset logscale y\nset yrange [%.1f:-0.5]\nset ytics scale 0 (",
+            fmax(count_baselines(s, index), 2.0) - 0.5);
     for (int i = 0; i < s->n_panels; i++) {
-        if (!s->panels[i].reference) continue;
+        if (!is_drawn(s, index, i)) continue;
         if (place) fprintf(p->script, ", ");
-        char label[4 * RESULT_TEXT + 8];
-        write_label(label, sizeof label, s->panels[i].title, s->method, s->panels[i].reference);
+        char name[4 * RESULT_TEXT], label[4 * RESULT_TEXT + 8];
+        name_baseline(name, sizeof name, &s->panels[i]);
+        write_label(label, sizeof label, name, method, s->panels[i].reference);
         plot_quote_tic(p->script, label);
         fprintf(p->script, " %d", place++);
     }
     fprintf(p->script, ")\n");
-    write_energy_axis(p, &x, area);
-    place = 0;
+}
+
+static void components_draw(plot *p, int index, place_box area) {
+    const summary *s = p->summary;
+    axis x = axis_linear();
     for (int i = 0; i < s->n_panels; i++)
-        if (s->panels[i].reference) write_shares(p, s->panels[i].reference, place++, &x, area);
-    plot_stacks(p, "rows");
+        if (is_drawn(s, index, i)) {
+            axis_add(&x, s->panels[i].reference->energy_uj);
+            axis_add(&x, s->panels[i].reference->spread_high_uj);
+        }
+    char title[96], block[24];
+    plot_energy_title(method_of_device(s, index), title, sizeof title);
+    plot_axis_titles(p, area, title, "", "x");
+    write_baseline_names(p, index);
+    write_energy_axis(p, &x, area);
+    int place = 0;
+    for (int i = 0; i < s->n_panels; i++)
+        if (is_drawn(s, index, i)) write_shares(p, s->panels[i].reference, place++, &x, area);
+    snprintf(block, sizeof block, "rows%d", index);
+    plot_stacks(p, block);
 }
 
 const figure figure_components = {
@@ -247,7 +276,7 @@ const figure figure_components = {
         "replayed alone on the activations it sees inside the network, scaled to the whole.",
     .has_energy = true,
     .has_whiskers = true,
-    .is_single = true,
+    .is_by_device = true,
     .is_shown = has_baseline,
     .data = components_data,
     .legend = legend_components,

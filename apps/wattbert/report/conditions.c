@@ -56,9 +56,10 @@ static range range_of(const summary *s, const char *column_name) {
     return r;
 }
 
-static void write_range(FILE *page, const summary *s, const char *name, const char *column_name,
-                        const char *unit) {
-    const range r = range_of(s, column_name);
+// From the least of one column to the most of another, each over scale.
+static void write_span(FILE *page, const summary *s, const char *name, const char *low_column,
+                       const char *high_column, double scale, const char *unit) {
+    const range r = {range_of(s, low_column).low / scale, range_of(s, high_column).high / scale, 0};
     if (isnan(r.low)) return;
     char text[NUMBER_TEXT];
     begin_fact(page, name);
@@ -66,6 +67,11 @@ static void write_range(FILE *page, const summary *s, const char *name, const ch
     if (r.high > r.low) fprintf(page, " to %s", number_text(text, r.high));
     html_text(page, unit);
     end_fact(page);
+}
+
+static void write_range(FILE *page, const summary *s, const char *name, const char *column,
+                        const char *unit) {
+    write_span(page, s, name, column, column, 1.0, unit);
 }
 
 // ---- How it was measured ----
@@ -111,6 +117,11 @@ static void write_facts(FILE *page, const summary *s) {
     }
     write_distinct(page, s, "Energy source", "energy_source");
     write_range(page, s, "Power at rest", "idle_w", " W");
+    write_span(page, s, "GPU's clock", "clock_low_hz", "clock_high_hz", 1e6, " MHz");
+    write_span(page, s, "Its memory's", "memory_clock_hz", "memory_clock_hz", 1e6, " MHz");
+    write_span(page, s, "Its temperature", "temperature_low_celsius", "temperature_high_celsius",
+               1.0, " °C");
+    write_range(page, s, "Its power limit", "power_limit_w", " W");
     write_range(page, s, "Carbon intensity", "carbon_intensity_g_per_kwh", " g CO₂e/kWh");
     write_distinct(page, s, "Its source", "carbon_source");
     write_range(page, s, "PUE", "pue", "");

@@ -38,13 +38,22 @@ static const struct {
     int colour, hollow_point;
     const char *family;
 } techniques[] = {
-    {"baseline", LOOK_INK, CIRCLE, "f32"},        {"f32-flash", LOOK_INK, TRIANGLE, "f32"},
-    {"autocast-bf16", LOOK_BLUE, SQUARE, "bf16"}, {"bf16", LOOK_BLUE, CIRCLE, "bf16"},
-    {"flash", LOOK_BLUE, TRIANGLE, "bf16"},       {"autocast-f16", LOOK_ORANGE, SQUARE, "f16"},
-    {"f16", LOOK_ORANGE, CIRCLE, "f16"},          {"f16-flash", LOOK_ORANGE, TRIANGLE, "f16"},
-    {"mixed", LOOK_GREEN, DIAMOND, "mixed"},      {"i8-dynamic", LOOK_PURPLE, CIRCLE, "int8"},
-    {"i8-static", LOOK_PURPLE, SQUARE, "int8"},   {"fp8", LOOK_RED, WEDGE, "fp8"},
-    {"tuned", LOOK_RED, DIAMOND, "tuned"},        {"cascade", LOOK_SKY, DIAMOND, "cascade"},
+    {"baseline", LOOK_INK, CIRCLE, "f32"},
+    {"f32-flash", LOOK_INK, TRIANGLE, "f32"},
+    {"tf32", LOOK_SKY, CIRCLE, "tf32"},
+    {"autocast-bf16", LOOK_BLUE, SQUARE, "bf16"},
+    {"bf16", LOOK_BLUE, CIRCLE, "bf16"},
+    {"flash", LOOK_BLUE, TRIANGLE, "bf16"},
+    {"autocast-f16", LOOK_ORANGE, SQUARE, "f16"},
+    {"f16", LOOK_ORANGE, CIRCLE, "f16"},
+    {"f16-flash", LOOK_ORANGE, TRIANGLE, "f16"},
+    {"mixed", LOOK_GREEN, DIAMOND, "mixed"},
+    {"i8-dynamic", LOOK_PURPLE, CIRCLE, "int8"},
+    {"i8-static", LOOK_PURPLE, SQUARE, "int8"},
+    {"fp8", LOOK_RED, WEDGE, "fp8"},
+    {"fp8-dynamic", LOOK_RED, CIRCLE, "fp8"},
+    {"tuned", LOOK_RED, DIAMOND, "tuned"},
+    {"cascade", LOOK_SKY, DIAMOND, "cascade"},
 };
 enum { N_TECHNIQUES = sizeof techniques / sizeof *techniques };
 

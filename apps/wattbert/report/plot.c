@@ -243,14 +243,24 @@ typedef struct layout {
     char notes[MAX_LINES][256];
 } layout;
 
+static bool is_device_shown(const layout *l, const summary *s, int index) {
+    for (int i = 0; i < l->n_shown; i++)
+        if (summary_is_same_device(&s->panels[l->shown[i]], &s->panels[index])) return true;
+    return false;
+}
+
 static void choose_panels(layout *l, const figure *f, const summary *s) {
-    if (f->is_single) {
-        for (int i = 0; i < s->n_panels; i++)
-            if (f->is_shown(s, &s->panels[i])) l->n_shown = 1;
-        return;
+    for (int i = 0; i < s->n_panels && l->n_shown < PLOT_MAX_PANELS; i++) {
+        if (!f->is_shown(s, &s->panels[i])) continue;
+        if (!f->is_by_device || !is_device_shown(l, s, i)) l->shown[l->n_shown++] = i;
     }
-    for (int i = 0; i < s->n_panels && l->n_shown < PLOT_MAX_PANELS; i++)
-        if (f->is_shown(s, &s->panels[i])) l->shown[l->n_shown++] = i;
+}
+
+// "SST-2", or the device whose drawing it is; "" where there is one device.
+static const char *title_of(const layout *l, const figure *f, const summary *s, int i) {
+    const panel *p = &s->panels[l->shown[i]];
+    if (!f->is_by_device) return p->title;
+    return l->n_shown > 1 ? p->entries[0].row->device : "";
 }
 
 // Returns the y below the legend.
@@ -280,7 +290,7 @@ static double lay_panels(layout *l, const figure *f, const plot *p, int n_column
         l->top[i] = y;
         l->left[i] = column * l->column_width;
         l->area_height[i] = f->area_height(p, l->shown[i]);
-        const double title = f->is_single ? MARGIN : TITLE_HEIGHT;
+        const double title = *title_of(l, f, p->summary, i) ? TITLE_HEIGHT : MARGIN;
         row_height = fmax(row_height, title + l->area_height[i] + AXIS_HEIGHT);
     }
     return y + row_height;
@@ -340,7 +350,8 @@ static void draw_surroundings(plot *p, const layout *l, const plot_form *form) {
 
 static void draw_panel(plot *p, const layout *l, const figure *f, const plot_form *form, int i) {
     const int index = l->shown[i];
-    const double top = l->top[i] + (f->is_single ? MARGIN : TITLE_HEIGHT);
+    const char *title = title_of(l, f, p->summary, i);
+    const double top = l->top[i] + (*title ? TITLE_HEIGHT : MARGIN);
     const place_box area = {.left = l->left[i] + f->area_left(p, index),
                             .top = top,
                             .right = l->left[i] + l->column_width - 2.0 * MARGIN,
@@ -350,9 +361,9 @@ static void draw_panel(plot *p, const layout *l, const figure *f, const plot_for
     fprintf(p->script, "set tmargin at screen %.5f; set bmargin at screen %.5f\n",
             1.0 - area.top / p->height, 1.0 - area.bottom / p->height);
     const double scale = form->scale > 1.0 ? 0.75 : 1.0;
-    if (!f->is_single)
-        plot_text(p, l->left[i] + MARGIN, l->top[i] + 14.0, p->summary->panels[index].title, "left",
-                  LOOK_INK, (form->font_pixels + 2.0) * scale);
+    if (*title)
+        plot_text(p, l->left[i] + MARGIN, l->top[i] + 14.0, title, "left", LOOK_INK,
+                  (form->font_pixels + 2.0) * scale);
     f->draw(p, index, area);
     fprintf(p->script, "unset label\nunset object\nunset arrow\n");
     p->n_labels = 0;

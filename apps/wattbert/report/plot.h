@@ -39,8 +39,9 @@ typedef struct figure {
     bool has_energy;    // then its footer says how the energy was found
     bool has_whiskers;  // of energy: entry.spread_low_uj and spread_high_uj
     bool (*is_shown)(const summary *s, const panel *p);
-    // The figure treats the whole summary as one panel (index 0).
-    bool is_single;
+    // The figure has one drawing for each device, with all its panels; index is that of the first
+    // of them that is shown.
+    bool is_by_device;
     // Data blocks of one panel, named after its index.
     void (*data)(FILE *script, const summary *s, int index);
     void (*legend)(const summary *s, plot_legend *legend);

@@ -8,11 +8,19 @@
 #include "base/base.h"
 #include "study/csv.h"
 
-enum { COLUMN_TECHNIQUE, COLUMN_TASK, COLUMN_TIME, COLUMN_WATTS, MAX_SAMPLES = 500000 };
+enum {
+    COLUMN_TECHNIQUE,
+    COLUMN_TASK,
+    COLUMN_TIME,
+    COLUMN_WATTS,
+    COLUMN_SOURCE,
+    N_COLUMNS,
+    MAX_SAMPLES = 500000
+};
 
 static int find_column(const char *name) {
-    static const char *const names[] = {"technique", "task", "t_s", "watts"};
-    for (int i = 0; i < 4; i++)
+    static const char *const names[N_COLUMNS] = {"technique", "task", "t_s", "watts", "source"};
+    for (int i = 0; i < N_COLUMNS; i++)
         if (!strcmp(names[i], name)) return i;
     return CSV_NO_COLUMN;
 }
@@ -24,6 +32,9 @@ static wb_status read_cell(const csv_reader *r, int column, power_sample *sample
             return WB_OK;
         case COLUMN_TASK:
             snprintf(sample->task, sizeof sample->task, "%.15s", r->cell);
+            return WB_OK;
+        case COLUMN_SOURCE:
+            snprintf(sample->source, sizeof sample->source, "%.15s", r->cell);
             return WB_OK;
         case COLUMN_TIME: return csv_number(r, "t_s", &sample->t_s, err);
         case COLUMN_WATTS: return csv_number(r, "watts", &sample->watts, err);

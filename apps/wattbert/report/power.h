@@ -11,6 +11,7 @@
 typedef struct power_sample {
     int file;  // index of the results.csv it lies beside
     char technique[40], task[16];
+    char source[16];    // "nvml"; "" in files that do not say
     double t_s, watts;  // since the study began
 } power_sample;
 

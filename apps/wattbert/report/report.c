@@ -35,7 +35,7 @@ static void write_caption(FILE *page, const figure *f, const summary *s, int num
     html_text(page, f->how);
     int n_panels = 0;
     for (int i = 0; i < s->n_panels; i++) n_panels += f->is_shown(s, &s->panels[i]);
-    if (!f->is_single && n_panels > PLOT_MAX_PANELS)
+    if (!f->is_by_device && n_panels > PLOT_MAX_PANELS)
         html_printf(page, " Only the first %d of %d are drawn.", PLOT_MAX_PANELS, n_panels);
     fputs(" <small>", page);
     fprintf(
@@ -125,17 +125,36 @@ static void write_head(FILE *page, const char *title) {
     fputs("</style>\n</head>\n<body>\n", page);
 }
 
-// "wattbert study: SST-2, CoLA"
+// "Energy of text classification: SST-2, CoLA": every task once, as its panels on other devices
+// follow it.
 static void make_title(const summary *s, char *out, size_t capacity) {
+    const char *before = "";
     snprintf(out, capacity, "Energy of text classification: ");
     for (int i = 0; i < s->n_panels; i++) {
         const size_t length = strlen(out);
-        snprintf(out + length, capacity - length, "%s%s", i ? ", " : "", s->panels[i].title);
+        const char *name = summary_task(&s->panels[i]);
+        if (strcmp(name, before) != 0)
+            snprintf(out + length, capacity - length, "%s%s", *before ? ", " : "", name);
+        before = name;
+    }
+}
+
+// out <- "AMD EPYC, NVIDIA H100": every device once, in order of appearance.
+static void list_devices(const summary *s, char *out, size_t capacity) {
+    out[0] = 0;
+    for (int i = 0; i < s->table.n_rows; i++) {
+        const result_row *row = &s->table.rows[i];
+        const char *name = *row->device ? row->device : row->host;
+        const size_t length = strlen(out);
+        if (strstr(out, name)) continue;
+        snprintf(out + length, capacity - length, "%s%s", length ? ", " : "", name);
     }
 }
 
 static void write_header(FILE *page, const summary *s, const char *title) {
     const result_row *row = &s->table.rows[0];
+    char devices[512];
+    list_devices(s, devices, sizeof devices);
     fputs("<header>\n", page);
     html_element(page, "h1", title);
     fputs("<p class=\"lead\">", page);
@@ -143,7 +162,7 @@ static void write_header(FILE *page, const summary *s, const char *title) {
         page,
         "wattbert %s on %s, %.10s. Joules, throughput, carbon and score of every technique, "
         "side by side.",
-        row->version, *row->device ? row->device : row->host, row->utc);
+        row->version, devices, row->utc);
     fputs("</p>\n", page);
     if (s->method & METHOD_MODELLED)
         fprintf(
@@ -163,6 +182,7 @@ static wb_status write_page(FILE *page, const report *r, wb_error *err) {
     write_header(page, &r->summary, title);
     fputs("<main>\n", page);
     page_headline(page, &r->summary);
+    page_devices(page, &r->summary);
     page_tables(page, &r->summary);
     const wb_status status = write_figures(page, r, err);
     page_conditions(page, &r->summary);

@@ -58,6 +58,7 @@ const char *const page_style[] = {
     ".bar{display:flex;height:.8em;margin:.35em 0 .2em;width:100%}\n"
     ".bar i{display:block}\n"
     ".key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 0;vertical-align:-.05em}\n"
+    ".devices td.text{white-space:normal}\n"
     "abbr{text-decoration:none}\n",
     // figures and facts
     "figure{margin:0 0 2.6em}\n"

@@ -165,6 +165,17 @@ static const result_row *first_row(const panel *p) {
     return p->n_entries ? p->entries[0].row : p->skipped[0];
 }
 
+const char *summary_task(const panel *p) {
+    int order;
+    const char *task = first_row(p)->task;
+    return *task ? look_task_name(task, &order) : "no task";
+}
+
+bool summary_is_same_device(const panel *a, const panel *b) {
+    return is_same_text(first_row(a)->host, first_row(b)->host) &&
+           is_same_text(first_row(a)->device, first_row(b)->device);
+}
+
 static panel *find_panel(summary *s, const result_row *row) {
     for (int i = 0; i < s->n_panels; i++) {
         if (is_comparable(first_row(&s->panels[i]), row)) return &s->panels[i];
@@ -234,20 +245,21 @@ static const char *base_name(const char *path) {
 
 static void name_panel(const summary *s, panel *p) {
     const result_row *row = first_row(p);
-    bool has_models = false, has_machines = false, has_threads = false;
+    bool has_models = false, has_hosts = false, has_devices = false, has_threads = false;
     for (int i = 0; i < s->n_panels; i++) {
         const result_row *other = first_row(&s->panels[i]);
         if (is_same_text(row->task, other->task)) {
             has_models |= !is_same_text(row->model, other->model);
             has_threads |= !is_same_threads(row, other);
         }
-        has_machines |=
-            !is_same_text(row->host, other->host) || !is_same_text(row->device, other->device);
+        const bool is_same_host = is_same_text(row->host, other->host);
+        has_hosts |= !is_same_host;
+        has_devices |= is_same_host && !is_same_text(row->device, other->device);
     }
-    int order;
-    append(p->title, sizeof p->title, *row->task ? look_task_name(row->task, &order) : "no task");
+    append(p->title, sizeof p->title, summary_task(p));
     if (has_models) append(p->title, sizeof p->title, base_name(row->model));
-    if (has_machines) append(p->title, sizeof p->title, *row->host ? row->host : row->device);
+    if (has_hosts) append(p->title, sizeof p->title, *row->host ? row->host : row->device);
+    if (has_devices) append(p->title, sizeof p->title, row->device);
     if (has_threads) {
         char threads[32];
         snprintf(threads, sizeof threads, "%g threads", row->threads);

@@ -57,6 +57,11 @@ typedef struct panel {
     summary_method method;       // of its entries together
 } panel;
 
+// "SST-2": what its rows were run on.
+const char *summary_task(const panel *panel);
+// Were both measured on one device of one machine?
+bool summary_is_same_device(const panel *a, const panel *b);
+
 typedef struct summary {
     result_table table;  // all rows of all files, in their order
     int n_replaced;      // rows left out because a newer one repeats them

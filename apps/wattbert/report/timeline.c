@@ -9,9 +9,17 @@
 enum { MAX_POINTS = 1200 };       // a panel: more than it has pixels
 static const double GAP_S = 0.6;  // a longer silence is the end of a window
 
+// Was it read by the counter of this panel's device? Rows of two devices may lie in one file.
+static bool is_of_device(const power_sample *sample, const panel *p) {
+    for (int i = 0; i < p->n_entries; i++)
+        if (!*sample->source || !strcmp(sample->source, p->entries[i].row->energy_source))
+            return true;
+    return false;
+}
+
 static bool belongs(const power_sample *sample, const panel *p) {
     return sample->file == p->file && p->n_entries > 0 &&
-           !strcmp(sample->task, p->entries[0].row->task);
+           !strcmp(sample->task, p->entries[0].row->task) && is_of_device(sample, p);
 }
 
 static bool has_power(const summary *s, const panel *p) {

@@ -72,16 +72,41 @@ static void count_cut(study_group *g) {
     }
 }
 
-static wb_status open_measured(study_group *g, wb_error *err) {
+// Draws the measured examples, and repeats them in their order until a pass has enough tokens: a
+// GPU's batch holds more texts than most files have.
+static wb_status choose_measured(study_group *g, wb_error *err) {
     const int wanted = g->options->n_examples, n_all = g->data->n_examples;
-    g->n_measured = wanted > 0 && wanted < n_all ? wanted : n_all;
-    g->measured = wb_alloc_array((size_t)g->n_measured, sizeof *g->measured);
+    const int n = wanted > 0 && wanted < n_all ? wanted : n_all;
+    g->n_measured = n;
+    g->n_repeats = 1;
+    g->measured = wb_alloc_array((size_t)n, sizeof *g->measured);
+    if (!g->measured) return fail_memory(err);
+    glue_sample(g->measured, n, n_all, g->options->seed);
+    if (g->options->min_tokens == 0 || n == 0) return WB_OK;
+    wb_inputs *once;
+    const wb_status status = open_inputs(&once, g, g->measured, n, 0, err);
+    if (status) return status;
+    const uint64_t n_tokens = wb_inputs_tokens(once) ? wb_inputs_tokens(once) : 1;
+    wb_inputs_close(once);
+    const uint64_t n_repeats = ((uint64_t)g->options->min_tokens + n_tokens - 1) / n_tokens;
+    g->n_repeats = (int)n_repeats;
+    g->n_measured = n * g->n_repeats;
+    int *repeated =
+        wb_realloc_array(g->measured, (size_t)n, (size_t)g->n_measured, sizeof *repeated);
+    if (!repeated) return fail_memory(err);
+    g->measured = repeated;
+    for (int i = n; i < g->n_measured; i++) repeated[i] = repeated[i % n];
+    return WB_OK;
+}
+
+static wb_status open_measured(study_group *g, wb_error *err) {
+    wb_status status = choose_measured(g, err);
+    if (status) return status;
     g->batch_ns = wb_alloc_array((size_t)g->n_measured, sizeof *g->batch_ns);
     const size_t most = (size_t)(g->n_measured > SCORE_SLICE ? g->n_measured : SCORE_SLICE);
     g->logits = wb_alloc_array(most * (size_t)g->info->n_labels, sizeof *g->logits);
-    if (!g->measured || !g->batch_ns || !g->logits) return fail_memory(err);
-    glue_sample(g->measured, g->n_measured, n_all, g->options->seed);
-    wb_status status = open_inputs(&g->packed, g, g->measured, g->n_measured, 0, err);
+    if (!g->batch_ns || !g->logits) return fail_memory(err);
+    status = open_inputs(&g->packed, g, g->measured, g->n_measured, 0, err);
     if (!status)
         status =
             open_inputs(&g->padded, g, g->measured, g->n_measured, g->options->padded_length, err);
@@ -136,6 +161,7 @@ static wb_status open_cells(study_group *g, const study_choice *choices, int n_c
         study_cell *cell = &g->cells[i];
         cell->choice = choices[i];
         result_row_clear(&cell->row);
+        cell->conditions = (study_conditions){NAN, NAN, NAN, NAN, NAN, NAN, ""};
         cell->windows = wb_alloc_array((size_t)n_windows, sizeof *cell->windows);
         g->n_cells++;
         if (!cell->windows) return fail_memory(err);
@@ -190,23 +216,27 @@ const wb_inputs *group_inputs(const study_group *g, const study_cell *cell) {
 
 // ---- Engines ----------------------------------------------------------------
 
-// Closes the least recently used engines until the open ones fit the budget. Not those of
-// `mixed`: its plan rests on timings and could come out differently the second time.
-static void close_engines(study_group *g, const study_cell *keep) {
-    for (;;) {
-        size_t n_bytes = 0;
-        study_cell *oldest = NULL;
-        for (int i = 0; i < g->n_cells; i++) {
-            study_cell *cell = &g->cells[i];
-            if (!cell->engine) continue;
-            n_bytes += wb_engine_plan(cell->engine)->weights_bytes;
-            const bool is_fixed = cell == keep || strcmp(cell->choice.base, "mixed") == 0;
-            if (!is_fixed && (!oldest || cell->last_used < oldest->last_used)) oldest = cell;
-        }
-        if (n_bytes <= g->options->engine_bytes || !oldest) return;
-        wb_engine_close(oldest->engine);
-        oldest->engine = NULL;
+static uint64_t count_engine_bytes(const study_group *g) {
+    uint64_t n_bytes = 0;
+    for (int i = 0; i < g->n_cells; i++)
+        if (g->cells[i].engine) n_bytes += wb_engine_plan(g->cells[i].engine)->weights_bytes;
+    return n_bytes;
+}
+
+// Closes the least recently used engine; false where none may go. Not those of `mixed`: its plan
+// rests on timings and could come out differently the second time.
+static bool close_oldest(study_group *g, const study_cell *keep) {
+    study_cell *oldest = NULL;
+    for (int i = 0; i < g->n_cells; i++) {
+        study_cell *cell = &g->cells[i];
+        const bool is_fixed = cell == keep || strcmp(cell->choice.base, "mixed") == 0;
+        if (!cell->engine || is_fixed) continue;
+        if (!oldest || cell->last_used < oldest->last_used) oldest = cell;
     }
+    if (!oldest) return false;
+    wb_engine_close(oldest->engine);
+    oldest->engine = NULL;
+    return true;
 }
 
 wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
@@ -219,8 +249,14 @@ wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     options.padded_length = g->options->padded_length;
     options.sort_batches = cell->choice.protocol == STUDY_SORTED;
     options.calibration = g->calibration;
-    const wb_status status = wb_engine_open(&cell->engine, g->model, &options, err);
-    if (!status) close_engines(g, cell);
+    options.device = g->options->device;
+    options.scales = g->options->scales;
+    wb_status status = wb_engine_open(&cell->engine, g->model, &options, err);
+    // A GPU's memory holds workspaces besides the weights that are counted here.
+    while (status == WB_ERR_MEMORY && close_oldest(g, cell))
+        status = wb_engine_open(&cell->engine, g->model, &options, err);
+    while (!status && count_engine_bytes(g) > g->options->engine_bytes && close_oldest(g, cell))
+        continue;
     return status;
 }
 

@@ -2,6 +2,7 @@
 // Joules. Every window runs one technique for whole passes; the techniques of a group take
 // turns in random order. Components are never timed inside these runs: they are replayed
 // alone, afterwards, and their shares split the whole.
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -11,7 +12,8 @@
 
 enum {
     MAX_DURATIONS = 1 << 16,       // of batches, per cell; later ones are not kept
-    MAX_REPLAY_BYTES = 128 << 20,  // of captured activations
+    MAX_REPLAY_BYTES = 128 << 20,  // of captured activations, on a CPU
+    GPU_REPLAY_SHARE = 32,         // of a GPU's memory, one in so many
 };
 
 // What a pass of a window needs.
@@ -20,6 +22,8 @@ typedef struct window_work {
     study_cell *cell;
     double start_s;  // of the window, since the study's start
     int n_powers;    // logged so far
+    uint64_t begin_ns;
+    bool has_conditions;
 } window_work;
 
 // ---- Windows ----------------------------------------------------------------
@@ -40,9 +44,30 @@ static wb_status keep_durations(study_cell *cell, const uint64_t *batch_ns, int 
     return WB_OK;
 }
 
+static void widen(double *low, double *high, double value) {
+    *low = fmin(*low, value);  // fmin and fmax pass over NAN
+    *high = fmax(*high, value);
+}
+
+// Once in the middle of a window, when clocks have settled, and not more often: the calls belong to
+// the window's joules.
+static void note_conditions(window_work *w) {
+    const double seconds = (double)(wb_clock_ns() - w->begin_ns) / 1e9;
+    if (w->has_conditions || seconds < w->group->options->min_s / 2.0) return;
+    w->has_conditions = true;
+    wb_conditions now;
+    wb_meter_conditions(w->group->meter, &now);
+    study_conditions *all = &w->cell->conditions;
+    widen(&all->clock_low_hz, &all->clock_high_hz, now.clock_hz);
+    widen(&all->temperature_low_celsius, &all->temperature_high_celsius, now.temperature_celsius);
+    all->memory_clock_hz = now.memory_clock_hz;
+    all->power_limit_w = now.power_limit_w;
+    if (now.slowed_by[0]) memcpy(all->slowed_by, now.slowed_by, sizeof all->slowed_by);
+}
+
 // A wb_pass.
 static wb_status pass(void *context, wb_error *err) {
-    const window_work *w = context;
+    window_work *w = context;
     study_group *g = w->group;
     wb_status status = interrupt_check(err);
     if (status) return status;
@@ -50,6 +75,7 @@ static wb_status pass(void *context, wb_error *err) {
     status = wb_forward(w->cell->engine, group_inputs(g, w->cell), g->logits, &run, err);
     const int n = run.n_batches < run.batch_capacity ? run.n_batches : run.batch_capacity;
     if (!status) status = keep_durations(w->cell, g->batch_ns, n, err);
+    note_conditions(w);
     return status;
 }
 
@@ -76,7 +102,8 @@ static wb_status measure_window(study_group *g, study_cell *cell, wb_error *err)
     if (!status && !was_open)
         status = wb_forward(cell->engine, group_inputs(g, cell), g->logits, NULL, err);
     if (status) return status;
-    window_work work = {g, cell, since_start_s(g), 0};
+    window_work work = {
+        .group = g, .cell = cell, .start_s = since_start_s(g), .begin_ns = wb_clock_ns()};
     wb_window_options options = wb_default_window_options();
     options.min_s = g->options->min_s;
     options.on_power = log_power;
@@ -145,9 +172,10 @@ static wb_status measure_parts(study_group *g, study_cell *cell, wb_error *err) 
     wb_status status = group_engine(g, cell, err);
     replay_work work = {0};
     memset(cell->parts, 0, sizeof cell->parts);
+    const size_t max_bytes = group_is_gpu(g) ? g->options->gpu.memory_bytes / GPU_REPLAY_SHARE
+                                             : (size_t)MAX_REPLAY_BYTES;
     if (!status)
-        status = wb_replay_open(&work.replay, cell->engine, group_inputs(g, cell), MAX_REPLAY_BYTES,
-                                err);
+        status = wb_replay_open(&work.replay, cell->engine, group_inputs(g, cell), max_bytes, err);
     for (int i = 0; !status && i <= WB_WHOLE; i++)
         status = measure_part(g, cell, &work, (wb_component)i, err);
     for (int i = WB_WHOLE; !status && i >= 0; i--)

@@ -83,6 +83,12 @@ static const result_column columns[] = {
     TEXT(flags),
     TEXT(status),
     TEXT(reason),
+    NUMBER(clock_low_hz),
+    NUMBER(clock_high_hz),
+    NUMBER(memory_clock_hz),
+    NUMBER(temperature_low_celsius),
+    NUMBER(temperature_high_celsius),
+    NUMBER(power_limit_w),
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 

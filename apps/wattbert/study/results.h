@@ -46,6 +46,9 @@ typedef struct result_row {
     char flags[RESULT_LONG_TEXT];
     char status[RESULT_TEXT];       // "ok" or "skipped"
     char reason[RESULT_LONG_TEXT];  // why skipped
+    // What a GPU said of itself in the middle of each window.
+    double clock_low_hz, clock_high_hz, memory_clock_hz;
+    double temperature_low_celsius, temperature_high_celsius, power_limit_w;
 } result_row;
 
 typedef struct result_table {

@@ -18,14 +18,21 @@ static void put(char *out, size_t capacity, const char *text) {
     snprintf(out, capacity, "%s", text);
 }
 
-static void put_machine(result_row *row) {
+static void put_machine(result_row *row, const study_group *g) {
+    const wb_gpu *gpu = &g->options->gpu;
     wb_machine machine;
     wb_machine_describe(&machine);
-    put(row->device, sizeof row->device, machine.cpu);
+    put(row->device, sizeof row->device, group_is_gpu(g) ? gpu->name : machine.cpu);
     if (gethostname(row->host, sizeof row->host - 1) != 0) put(row->host, sizeof row->host, "");
     struct utsname system;
     if (uname(&system) == 0)
-        snprintf(row->driver, sizeof row->driver, "%.40s %.50s", system.sysname, system.release);
+        snprintf(row->driver, sizeof row->driver, "%.20s %.40s", system.sysname, system.release);
+    if (group_is_gpu(g)) {
+        const size_t n = strlen(row->driver);
+        snprintf(row->driver + n, sizeof row->driver - n, ", CUDA %d.%d (driver %d.%d)",
+                 gpu->runtime_version / 1000, gpu->runtime_version % 1000 / 10,
+                 gpu->driver_version / 1000, gpu->driver_version % 1000 / 10);
+    }
     const time_t now = time(NULL);
     struct tm utc;
     gmtime_r(&now, &utc);
@@ -120,6 +127,22 @@ static void put_carbon(result_row *row, const carbon_intensity *carbon) {
     put(row->carbon_source, sizeof row->carbon_source, carbon->source);
 }
 
+static void put_conditions(result_row *row, const study_conditions *c) {
+    row->clock_low_hz = c->clock_low_hz;
+    row->clock_high_hz = c->clock_high_hz;
+    row->memory_clock_hz = c->memory_clock_hz;
+    row->temperature_low_celsius = c->temperature_low_celsius;
+    row->temperature_high_celsius = c->temperature_high_celsius;
+    row->power_limit_w = c->power_limit_w;
+}
+
+// Does the meter see what computes? A guess from core time or a processor's counter does not see a
+// GPU; a trace sees what it was recorded of.
+static bool is_blind(const study_group *g) {
+    const char *source = wb_meter_source(g->meter)->name;
+    return group_is_gpu(g) && strcmp(source, "nvml") != 0 && strcmp(source, "replay") != 0;
+}
+
 // Flags of the cell, its windows and this row, divided by "; ".
 static void put_flags(result_row *row, const study_group *g, const study_cell *cell,
                       const char *of_windows, bool is_interrupted) {
@@ -133,13 +156,19 @@ static void put_flags(result_row *row, const study_group *g, const study_cell *c
     if (cell->others_s > MAX_OTHERS_SHARE * cell->cores_s)
         cell_flag(&shown, "other processes took %.0f %% of the cores",
                   100.0 * cell->others_s / cell->cores_s);
+    if (is_blind(g))
+        cell_flag(&shown, "the GPU's energy is not in it: %s sees the processor",
+                  wb_meter_source(g->meter)->name);
+    if (cell->conditions.slowed_by[0])
+        cell_flag(&shown, "clock held down by %s", cell->conditions.slowed_by);
+    if (g->n_repeats > 1) cell_flag(&shown, "each text %d times a pass", g->n_repeats);
     if (g->order.warning[0]) cell_flag(&shown, "label order not certain");
     put(row->flags, sizeof row->flags, shown.flags);
 }
 
 void cell_row(result_row *row, const study_group *g, study_cell *cell) {
     *row = cell->row;
-    put_machine(row);
+    put_machine(row, g);
     put_work(row, g, cell);
     put(row->status, sizeof row->status, cell->is_skipped ? "skipped" : "ok");
     put(row->reason, sizeof row->reason, cell->reason);
@@ -152,6 +181,7 @@ void cell_row(result_row *row, const study_group *g, study_cell *cell) {
     row->p50_ms = schedule_quantile(cell->batch_ns, cell->n_durations, 0.50) / 1e6;
     row->p99_ms = schedule_quantile(cell->batch_ns, cell->n_durations, 0.99) / 1e6;
     put_carbon(row, &g->options->carbon);
+    put_conditions(row, &cell->conditions);
     if (cell->has_score) put_score(row, g, cell);
     put_flags(row, g, cell, estimate.flags, !cell->has_parts);
 }

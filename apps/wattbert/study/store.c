@@ -85,7 +85,7 @@ void store_close(study_store *store) {
 static bool is_same_row(const result_row *a, const result_row *b) {
     return strcmp(a->model, b->model) == 0 && strcmp(a->task, b->task) == 0 &&
            strcmp(a->split, b->split) == 0 && strcmp(a->technique, b->technique) == 0 &&
-           strcmp(a->protocol, b->protocol) == 0;
+           strcmp(a->protocol, b->protocol) == 0 && strcmp(a->device, b->device) == 0;
 }
 
 const result_row *store_find(const study_store *store, const result_row *like) {

@@ -21,8 +21,8 @@ typedef struct study_store {
 wb_status store_open(study_store *store, const char *dir, bool is_resumed, wb_error *err);
 void store_close(study_store *store);
 
-// The row of the same model, task, split, technique and protocol if it was skipped, or finished
-// with the same examples and windows; NULL where there is none.
+// The row of the same model, task, split, technique, protocol and device if it was skipped, or
+// finished with the same examples and windows; NULL where there is none.
 const result_row *store_find(const study_store *store, const result_row *like);
 // Adds row, in the place of one it repeats, and writes results.csv.
 wb_status store_put(study_store *store, const result_row *row, wb_error *err);

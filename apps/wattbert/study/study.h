@@ -15,12 +15,16 @@
 #include "wattbert/energy.h"
 
 typedef struct study_options {
+    const char *device;       // "cpu", "cuda:0"; never "auto"
+    wb_gpu gpu;               // of the device; its name is "" on the CPU
+    const char *scales;       // or NULL
     const char *data;         // the folder of GLUE's folders, or NULL
     const char *file;         // examples of the only task, instead of a file below data; or NULL
     const char *split;        // "dev", "train"
     const char *label_order;  // or NULL
     int n_examples;           // measured; 0: all
     int n_score_examples;     // scored; 0: all
+    int min_tokens;  // the measured examples repeat until a pass has so many; 0: they do not
     int n_windows;
     double min_s, component_s, idle_s;  // of a window, of one replayed component, of rest
     int n_threads, batch_size, padded_length;
@@ -30,6 +34,13 @@ typedef struct study_options {
 } study_options;
 
 enum { CELL_FLAGS = RESULT_LONG_TEXT };
+
+// What a board said of itself in the windows of a cell; NAN where it did not.
+typedef struct study_conditions {
+    double clock_low_hz, clock_high_hz, memory_clock_hz;
+    double temperature_low_celsius, temperature_high_celsius, power_limit_w;
+    char slowed_by[64];
+} study_conditions;
 
 typedef struct study_cell {
     study_choice choice;
@@ -45,7 +56,8 @@ typedef struct study_cell {
     wb_window *windows;  // [n_windows of the options], n_measured of them filled
     int n_measured;
     double others_s, cores_s;  // core time in them: of other processes, and of all cores
-    uint64_t *batch_ns;        // [n_durations] of all passes of all windows
+    study_conditions conditions;
+    uint64_t *batch_ns;  // [n_durations] of all passes of all windows
     int n_durations, max_durations;
     bool has_parts;
     double parts[WB_N_COMPONENTS + 1];  // joules per replay: embeddings .. head, whole
@@ -77,6 +89,7 @@ typedef struct study_group {
     int n_all;                   // examples of the file
     int *measured;               // [n_measured] places in data of the measured examples
     int n_measured, n_cut;       // n_cut: measured examples longer than padded_length
+    int n_repeats;               // times that each of them is among the measured
     wb_inputs *padded, *packed;  // the measured examples, cut to padded_length and whole
     wb_inputs **slices;          // [n_slices] the scored examples, whole, SCORE_SLICE each
     int n_slices;
@@ -103,6 +116,10 @@ void group_close(study_group *group);
 wb_status group_engine(study_group *group, study_cell *cell, wb_error *err);
 // The measured examples as the cell's protocol reads them.
 const wb_inputs *group_inputs(const study_group *group, const study_cell *cell);
+// Is a GPU what is studied?
+static inline bool group_is_gpu(const study_group *group) {
+    return group->options->gpu.name[0] != 0;
+}
 // Shows what runs, with an estimate of the time left.
 void group_progress(study_group *group, const study_cell *cell, const char *step);
 // Appends to a list of flags divided by "; ".

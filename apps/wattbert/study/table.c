@@ -7,7 +7,14 @@
 #include "study/study.h"
 
 static bool is_same_task(const result_row *a, const result_row *b) {
-    return strcmp(a->task, b->task) == 0 && strcmp(a->model, b->model) == 0;
+    return strcmp(a->task, b->task) == 0 && strcmp(a->model, b->model) == 0 &&
+           strcmp(a->device, b->device) == 0;
+}
+
+static bool has_devices(const result_table *results) {
+    for (int i = 1; i < results->n_rows; i++)
+        if (strcmp(results->rows[i].device, results->rows[0].device) != 0) return true;
+    return false;
 }
 
 // What the others are compared with: the study's own baseline, else the one without padding.
@@ -62,6 +69,7 @@ static void print_task(const result_table *results, const result_row *first) {
     const result_row *baseline = find_baseline(results, first);
     printf("\n%s on %s, %s; energy of %.0f examples, %.0f windows\n", first->model, first->task,
            first->score_name, first->examples, first->windows);
+    if (has_devices(results)) printf("%s\n", first->device);
     printf("%-22s %9s %7s %-8s %6s %9s %8s %7s %7s\n", "technique", "uJ/token", "95%", "energy",
            "share", "tokens/s", "p50 ms", "score", "kept");
     for (int i = 0; i < results->n_rows; i++)

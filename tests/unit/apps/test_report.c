@@ -17,6 +17,7 @@
 
 #include "base/base.h"
 #include "report/figures.h"
+#include "report/page.h"
 
 #define SAMPLE_DIR WB_SOURCE_DIR "/tests/golden/report"
 
@@ -270,7 +271,7 @@ static void test_data_of_figures(void **state) {
     for (int i = 0; figure_at(i); i++) {
         const figure *f = figure_at(i);
         fprintf(file, "%s\n", f->name);
-        for (int j = 0; j < (f->is_single ? 1 : s.n_panels); j++)
+        for (int j = 0; j < (f->is_by_device ? 1 : s.n_panels); j++)
             if (f->is_shown(&s, &s.panels[j])) f->data(file, &s, j);
     }
     fclose(file);
@@ -312,6 +313,51 @@ static void test_power_files(void **state) {
     }
 }
 
+static void write_text(const fixture *f, const char *name, const char *text) {
+    char path[96];
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    FILE *file = fopen(path, "w");
+    fputs(text, file);
+    fclose(file);
+}
+
+// Rows of a processor and of a GPU in one file: a panel each, told apart by the device, and the
+// watts of each in its own.
+static void test_two_devices(void **state) {
+    fixture *f = *state;
+    write_text(f, "x.csv",
+               "task,technique,host,device,energy_per_token_uj,score,energy_j,energy_source\n"
+               "sst2,baseline,h,a CPU,900,.9,1,rapl\nsst2,flash,h,a CPU,300,.9,1,rapl\n"
+               "cola,baseline,h,a CPU,800,.9,1,rapl\n"
+               "sst2,baseline,h,a GPU,30,.9,1,nvml\nsst2,flash,h,a GPU,5,.9,1,nvml\n");
+    write_text(f, "power.csv",
+               "technique,task,t_s,watts,source,method\nbaseline,sst2,1,11,rapl,measured\n"
+               "baseline,sst2,2,700,nvml,measured\nflash,sst2,3,600,nvml,measured\n");
+    char path[96], *text = NULL;
+    size_t n_bytes = 0;
+    snprintf(path, sizeof path, "%s/x.csv", f->dir);
+    const char *const paths[] = {path};
+    summary s;
+    wb_error err;
+    assert_int_equal(summary_open(&s, paths, 1, &err), WB_OK);
+    assert_int_equal(s.n_panels, 3);
+    assert_string_equal(s.panels[0].title, "SST-2, a CPU");
+    assert_string_equal(s.panels[1].title, "SST-2, a GPU");
+    assert_true(s.panels[1].choice->saving == 6.0);  // of its own baseline
+    FILE *page = open_memstream(&text, &n_bytes);
+    page_devices(page, &s);
+    for (int i = 0; figure_at(i); i++)
+        if (!strcmp(figure_at(i)->name, "power")) figure_at(i)->data(page, &s, 1);
+    fclose(page);
+    assert_int_equal(count(text, "<tr>"), 3);  // head, CPU, GPU; CoLA ran on one device
+    assert_non_null(strstr(text, "<b>60×</b>"));
+    assert_non_null(strstr(text, "without its host"));
+    assert_non_null(strstr(text, " 700 "));
+    assert_null(strstr(text, " 11 "));
+    free(text);
+    summary_close(&s);
+}
+
 static void test_hostile_texts(void **state) {
     fixture *f = *state;
     char path[128], trap[128], texts[5][256];
@@ -350,6 +396,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failing_gnuplot, open_fixture, close_fixture),
         cmocka_unit_test(test_data_of_figures),
         cmocka_unit_test_setup_teardown(test_power_files, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(test_two_devices, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_hostile_texts, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_failures, open_fixture, close_fixture),
     };

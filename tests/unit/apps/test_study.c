@@ -249,6 +249,13 @@ static void test_store(void **state) {
     assert_null(store_find(&store, &other));  // interrupted: to be measured again
     row.windows = 4.0;
     assert_null(store_find(&store, &row));  // not what is asked for now
+    // The same work on another device is another row.
+    row.windows = 3.0;
+    strcpy(row.device, "a GPU");
+    assert_null(store_find(&store, &row));
+    assert_int_equal(store_put(&store, &row, NULL), WB_OK);
+    assert_int_equal(store.table.n_rows, 3);
+    assert_string_equal(store_find(&store, &row)->device, "a GPU");
     store_close(&store);
 
     assert_int_equal(store_open(&store, inner, false, NULL), WB_OK);

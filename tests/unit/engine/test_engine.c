@@ -198,7 +198,7 @@ static void test_every_technique(void **state) {
         wb_engine *engine = NULL;
         wb_error err = {.message = ""};
         const wb_status status = wb_engine_open(&engine, f->model, &options, &err);
-        assert_int_equal(wb_technique_runs(options.technique, NULL), status);
+        assert_int_equal(wb_technique_runs(options.technique, NULL, NULL), status);
         if (status == WB_ERR_UNSUPPORTED) {
             assert_null(engine);
             assert_true(strlen(err.message) > 10);
@@ -212,7 +212,7 @@ static void test_every_technique(void **state) {
         wb_engine_close(engine);
         n_run++;
     }
-    assert_int_equal(wb_technique_runs("warp-drive", NULL), WB_ERR_ARGUMENT);
+    assert_int_equal(wb_technique_runs("warp-drive", NULL, NULL), WB_ERR_ARGUMENT);
     assert_true(n_run >= 8);  // f32, int8 and mixed run everywhere, padded and packed
 }
 

@@ -115,12 +115,26 @@ static void test_packed_batches_are_balanced(void **state) {
     }
 }
 
+// A GPU takes batches one by one: host threads do not cut them.
+static void test_batches_of_a_gpu(void **state) {
+    (void)state;
+    texts t;
+    texts_fill(&t, 48, 16, 100, 3);
+    wb_plan plan = plan_of(WB_PACKED);
+    plan.device = WB_DEVICE_CUDA;
+    plan.token_budget = plan.max_rows = plan.max_texts = 1000;
+    wb_batch_cursor cursor;
+    wb_batch_cursor_init(&cursor, &plan, &t.lists);
+    assert_int_equal(cursor.n_batches, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_text_once),
         cmocka_unit_test(test_no_texts),
         cmocka_unit_test(test_longer_than_the_budget),
         cmocka_unit_test(test_packed_batches_are_balanced),
+        cmocka_unit_test(test_batches_of_a_gpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

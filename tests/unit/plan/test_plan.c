@@ -134,6 +134,89 @@ static void test_words_of_mixed(void **state) {
     wb_plan_free(&plan);
 }
 
+// ---- On a GPU ----
+
+static const wb_gpu_arithmetic hopper = {
+    .name = "a Hopper", .has_bf16 = true, .has_fp8 = true, .has_i8 = true};
+
+static wb_plan gpu_plan_of(const wb_options *options) {
+    wb_plan plan;
+    assert_int_equal(wb_plan_init_cuda(&plan, &shape, options, &hopper, &cpu, NULL), WB_OK);
+    assert_int_equal(plan.device, WB_DEVICE_CUDA);
+    return plan;
+}
+
+static void test_batches_of_a_gpu(void **state) {
+    (void)state;
+    wb_options options = options_of("f16-flash+packed");
+    wb_plan plan = gpu_plan_of(&options);
+    assert_int_equal(plan.token_budget, 65536);
+    assert_int_equal(plan.max_rows, 65536);
+    assert_int_equal(plan.max_texts, 65536);
+    assert_int_equal(plan.block_rows, 65536);  // no cache to keep a block in
+    assert_int_equal(plan.n_threads, 3);       // of the host
+    wb_plan_words words;
+    wb_plan_describe(&words, &plan, NULL);
+    assert_string_equal(words.batch_rule, "65536 tokens");
+    assert_string_equal(words.kernels, "");  // known behind the door
+    wb_plan_free(&plan);
+    options = options_of("baseline");
+    options.token_budget = 100;
+    plan = gpu_plan_of(&options);
+    assert_int_equal(plan.max_rows, 16 * 128);
+    assert_int_equal(plan.token_budget, 100);
+    wb_plan_free(&plan);
+}
+
+// What a technique's layers run in, without and with a calibration; the head stays f32 beside eight
+// bits.
+static void test_scales_decide_the_precision(void **state) {
+    (void)state;
+    static const struct {
+        const char *technique, *scales;
+        wb_precision layers, head;
+    } cases[] = {
+        {"fp8", NULL, WB_FP8_DYNAMIC, WB_F32},
+        {"fp8", "s.json", WB_FP8_STATIC, WB_F32},
+        {"fp8-dynamic", NULL, WB_FP8_DYNAMIC, WB_F32},
+        {"fp8-dynamic", "s.json", WB_FP8_DYNAMIC, WB_F32},
+        {"i8-static", "s.json", WB_I8_STATIC, WB_F32},
+        {"i8-dynamic", "s.json", WB_I8_DYNAMIC, WB_F32},
+        {"tf32", NULL, WB_TF32, WB_TF32},
+        {"f16", "s.json", WB_F16, WB_F16},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        wb_options options = options_of(cases[i].technique);
+        options.scales = cases[i].scales;
+        wb_plan plan = gpu_plan_of(&options);
+        assert_int_equal(plan.matrices[0].precision, cases[i].layers);
+        assert_int_equal(plan.matrices[wb_plan_classifier(&plan)].precision, cases[i].head);
+        wb_plan_words words;
+        wb_plan_describe(&words, &plan, NULL);
+        assert_string_equal(words.precision, wb_precision_name(cases[i].layers));
+        wb_plan_free(&plan);
+    }
+    wb_plan plan;
+    wb_error err;
+    const wb_options options = options_of("i8-static");
+    assert_int_equal(wb_plan_init_cuda(&plan, &shape, &options, &hopper, &cpu, &err),
+                     WB_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "wattbert quantize"));
+    assert_null(plan.matrices);
+}
+
+static void test_words_of_layers_that_fell_back(void **state) {
+    (void)state;
+    wb_options options = options_of("fp8");
+    options.scales = "s.json";
+    wb_plan plan = gpu_plan_of(&options);
+    plan.matrices[3].precision = plan.matrices[7].precision = WB_F16;
+    wb_plan_words words;
+    wb_plan_describe(&words, &plan, NULL);
+    assert_string_equal(words.precision, "fp8-static (22 fp8-static, 2 f16)");
+    wb_plan_free(&plan);
+}
+
 static void refuse(wb_options options, wb_status want, const char *part) {
     wb_plan plan;
     wb_error err = {.message = ""};
@@ -164,9 +247,15 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matrices_of_distilbert),   cmocka_unit_test(test_packing),
-        cmocka_unit_test(test_padding_beyond_the_model), cmocka_unit_test(test_words),
-        cmocka_unit_test(test_words_of_mixed),           cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_matrices_of_distilbert),
+        cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_padding_beyond_the_model),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words_of_mixed),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_batches_of_a_gpu),
+        cmocka_unit_test(test_scales_decide_the_precision),
+        cmocka_unit_test(test_words_of_layers_that_fell_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,37 @@ static void test_arithmetic_is_never_emulated(void **state) {
     }
     judge("fp8", true, true, WB_ERR_UNSUPPORTED);
     judge("fp8+packed", true, true, WB_ERR_UNSUPPORTED);
+    judge("fp8-dynamic", true, true, WB_ERR_UNSUPPORTED);
+    judge("tf32", true, true, WB_ERR_UNSUPPORTED);
+}
+
+static void judge_on_gpu(const char *name, bool has_bf16, bool has_i8, bool has_fp8,
+                         wb_status want) {
+    const wb_gpu_arithmetic gpu = {
+        .name = "GPU of the test", .has_bf16 = has_bf16, .has_i8 = has_i8, .has_fp8 = has_fp8};
+    wb_error err = {.message = ""};
+    assert_int_equal(wb_technique_check_cuda(wb_technique_find(name), &gpu, &err), want);
+    if (want) assert_true(strlen(err.message) > 10);
+}
+
+static void test_arithmetic_of_gpus(void **state) {
+    (void)state;
+    static const char *const any[] = {"baseline", "f32-flash+packed", "autocast-f16", "f16-flash"};
+    static const char *const bf16[] = {"bf16", "flash+packed", "autocast-bf16", "tf32"};
+    static const char *const i8[] = {"i8-dynamic", "i8-static+packed"};
+    static const char *const fp8[] = {"fp8", "fp8-dynamic+packed"};
+    for (int i = 0; i < 4; i++) {
+        judge_on_gpu(any[i], false, false, false, WB_OK);
+        judge_on_gpu(bf16[i], false, true, true, WB_ERR_UNSUPPORTED);
+        judge_on_gpu(bf16[i], true, false, false, WB_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        judge_on_gpu(i8[i], true, false, true, WB_ERR_UNSUPPORTED);
+        judge_on_gpu(i8[i], false, true, false, WB_OK);
+        judge_on_gpu(fp8[i], true, true, false, WB_ERR_UNSUPPORTED);
+        judge_on_gpu(fp8[i], false, false, true, WB_OK);
+    }
+    judge_on_gpu("mixed", true, true, true, WB_ERR_UNSUPPORTED);
 }
 
 int main(void) {
@@ -101,6 +132,7 @@ int main(void) {
         cmocka_unit_test(test_packed_forms),
         cmocka_unit_test(test_names_are_unique_and_described),
         cmocka_unit_test(test_arithmetic_is_never_emulated),
+        cmocka_unit_test(test_arithmetic_of_gpus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
