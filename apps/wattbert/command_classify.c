@@ -13,7 +13,7 @@
 #include "texts.h"
 
 typedef struct classify_options {
-    const char *file, *technique;
+    const char *file, *technique, *scales;
     int n_threads, padded_length;
     bool is_jsonl, is_tsv, is_pairs, has_energy;
 } classify_options;
@@ -59,6 +59,7 @@ static int parse_options(classify_options *o, int argc, char **argv, char ***wor
         {"file", "FILE", "read FILE instead of standard input", APP_STRING, &o->file, 0, 0},
         {"technique", "NAME", "default f32-flash+packed; wattbert plan lists them", APP_STRING,
          &o->technique, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
         {"padded-length", "N", "what techniques with padding pad and cut texts to, default 128",
          APP_INT, &o->padded_length, 3, 1e6},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
@@ -252,6 +253,7 @@ static wb_status open_classifier(classifier *c, const char *dir, wb_error *err) 
     if (c->options->technique) options.technique = c->options->technique;
     options.n_threads = c->options->n_threads;
     options.padded_length = c->options->padded_length;
+    options.scales = c->options->scales;
     wb_status status = models_open(&c->model, dir, err);
     if (status) return status;
     c->info = wb_model_describe(c->model);

@@ -12,7 +12,7 @@
 #include "models.h"
 
 typedef struct eval_options {
-    const char *task, *data, *file, *split, *technique, *label_order;
+    const char *task, *data, *file, *split, *technique, *label_order, *scales;
     int n_threads, seed;
     bool is_json;
 } eval_options;
@@ -50,6 +50,7 @@ static int parse_options(eval_options *o, int argc, char **argv, const char **mo
         {"split", "NAME", "dev (default) or train", APP_STRING, &o->split, 0, 0},
         {"file", "FILE", "score the examples of this file instead", APP_STRING, &o->file, 0, 0},
         {"technique", "NAME", "default f32-flash+packed", APP_STRING, &o->technique, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
         {"label-order", "I,J,..", "GLUE's label of each output, e.g. 2,0,1; default: found",
          APP_STRING, &o->label_order, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
@@ -105,6 +106,7 @@ static wb_status open_engine(evaluation *e, const eval_options *o, wb_error *err
     if (o->technique) options.technique = o->technique;
     options.n_threads = o->n_threads;
     options.padded_length = longest(e->inputs);
+    options.scales = o->scales;
     e->logits = wb_alloc_array((size_t)e->data->n_examples * (size_t)n_labels, sizeof *e->logits);
     if (!e->logits) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for the logits");
     return wb_engine_open(&e->engine, e->model, &options, err);

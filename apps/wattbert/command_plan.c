@@ -88,9 +88,11 @@ static int print_all(const wb_model *model, wb_options *options) {
 
 int command_plan(int argc, char **argv) {
     const char *technique = NULL;
+    wb_options options = wb_default_options();
     int n_threads = 0;
     const app_option table[] = {
         {"technique", "NAME", "print this one in full", APP_STRING, &technique, 0, 0},
+        {"scales", "FILE", SCALES_HELP, APP_STRING, &options.scales, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &n_threads, 1, 4096},
     };
     const app_usage usage = {
@@ -109,7 +111,6 @@ int command_plan(int argc, char **argv) {
     wb_model *model;
     wb_error err;
     if (models_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
-    wb_options options = wb_default_options();
     options.n_threads = n_threads;
     print_machine(wb_model_describe(model));
     int result;

@@ -10,6 +10,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "plan/plan.h"
+#include "plan/scales.h"
 #include "text/tokenizer.h"
 #include "wattbert/wattbert.h"
 
@@ -42,6 +43,7 @@ struct wb_engine {
     wb_plan_words words;
     wb_matrix_plan *matrices;  // [plan.n_matrices]
     wb_plan_info info;
+    struct wb_artefact *artefact;  // static scales; NULL where the plan needs none
 };
 
 // ---- model.c ----
@@ -52,6 +54,13 @@ wb_tensor_source wb_model_source(const wb_model *model);
 
 // This process's CPU, its flags lowered by WATTBERT_ISA.
 void wb_machine_detect(wb_cpu *cpu);
+
+// ---- scales.c ----
+
+// *out <- what calibration found, where the plan's precisions need it, and given to the plan; else
+// NULL. Borrowed from the engine.
+wb_status wb_engine_scales(const wb_scales **out, wb_engine *engine, const wb_options *options,
+                           wb_error *err);
 
 // ---- calibrate.c ----
 

@@ -75,7 +75,8 @@ static wb_status list_matrices(wb_plan *plan, wb_error *err) {
     if (!plan->matrices)
         return wb_fail(err, WB_ERR_MEMORY, 0, "plan of %d matrices", plan->n_matrices);
     for (int layer = 0; layer < shape->n_layers; layer++) list_layer(plan, layer);
-    const bool is_i8 = plan->spec->precision == WB_I8_DYNAMIC;
+    const bool is_i8 =
+        plan->spec->precision == WB_I8_DYNAMIC || plan->spec->precision == WB_I8_STATIC;
     const wb_precision precision = is_i8 ? WB_F32 : plan->spec->precision;
     const bool is_autocast = plan->spec->is_autocast;
     plan->matrices[wb_plan_pre_classifier(plan)] =
@@ -164,17 +165,28 @@ static void append_word(char *words, size_t capacity, const char *word) {
     snprintf(words + length, capacity - length, "%s%s", length ? " " : "", word);
 }
 
-// "bf16" where the layers agree, else "mixed (18 bf16, 8 f32)".
+// Whether every matrix inside the layers runs in the technique's own precision.
+static bool is_uniform(const wb_plan *plan) {
+    for (int i = 0; i < wb_plan_pre_classifier(plan); i++)
+        if (plan->matrices[i].precision != plan->spec->precision) return false;
+    return true;
+}
+
+// "bf16" where the layers agree, else "mixed (18 bf16, 8 f32)", of the layers alone "i8-static (22
+// i8-static, 2 f32)".
 static void describe_precision(wb_plan_words *words, const wb_plan *plan) {
     const size_t capacity = sizeof words->precision;
-    if (!plan->spec->is_mixed) {
-        snprintf(words->precision, capacity, "%s%s", wb_precision_name(plan->spec->precision),
+    const bool is_mixed = plan->spec->is_mixed;
+    const char *name = wb_precision_name(plan->spec->precision);
+    if (!is_mixed && is_uniform(plan)) {
+        snprintf(words->precision, capacity, "%s%s", name,
                  plan->spec->is_autocast ? "+autocast" : "");
         return;
     }
     int counts[WB_N_PRECISIONS] = {0};
-    for (int i = 0; i < plan->n_matrices; i++) counts[plan->matrices[i].precision]++;
-    size_t length = (size_t)snprintf(words->precision, capacity, "mixed (");
+    const int n_counted = is_mixed ? plan->n_matrices : wb_plan_pre_classifier(plan);
+    for (int i = 0; i < n_counted; i++) counts[plan->matrices[i].precision]++;
+    size_t length = (size_t)snprintf(words->precision, capacity, "%s (", is_mixed ? "mixed" : name);
     const char *separator = "";
     for (int i = WB_N_PRECISIONS - 1; i >= 0; i--) {
         if (!counts[i]) continue;
@@ -187,12 +199,16 @@ static void describe_precision(wb_plan_words *words, const wb_plan *plan) {
 
 // Each product's kernel once, then attention and rows.
 static void describe_kernels(wb_plan_words *words, const wb_plan *plan, const wb_kernels *kernels) {
-    const char *const names[WB_N_PRECISIONS] = {kernels->gemm_f32_name, kernels->gemm_bf16_name,
-                                                kernels->gemm_f16_name, kernels->gemm_i8_name};
+    enum { N_NAMES = WB_I8_DYNAMIC + 1 };
+    const char *const names[N_NAMES] = {kernels->gemm_f32_name, kernels->gemm_bf16_name,
+                                        kernels->gemm_f16_name, kernels->gemm_i8_name};
     bool is_used[WB_N_PRECISIONS] = {false};
-    for (int i = 0; i < plan->n_matrices; i++) is_used[plan->matrices[i].precision] = true;
+    for (int i = 0; i < plan->n_matrices; i++) {
+        const wb_precision precision = plan->matrices[i].precision;
+        is_used[precision == WB_I8_STATIC ? WB_I8_DYNAMIC : precision] = true;  // one kernel
+    }
     words->kernels[0] = 0;
-    for (int i = 0; i < WB_N_PRECISIONS; i++)
+    for (int i = 0; i < N_NAMES; i++)
         if (is_used[i]) append_word(words->kernels, sizeof words->kernels, names[i]);
     // "attention_avx512" holds both kinds; this plan runs "attention_flash_avx512".
     char attention[64];

@@ -41,6 +41,10 @@ static const wb_technique_spec specs[] = {
     {.technique = {"bf16", "", "bf16 weights, materialised attention, padded"},
      .precision = WB_BF16},
     {.technique = {"f16", "", "f16 weights, materialised attention, padded"}, .precision = WB_F16},
+    {.technique = {"i8-static", "",
+                   "int8 weights per output channel, int8 activations in scales that calibration "
+                   "fixed, sensitive matrices dearer, f32 head, materialised attention, padded"},
+     .precision = WB_I8_STATIC},
     {.technique = {"fp8", "", "fp8 (e4m3) weights and activations"}, .unsupported = no_fp8},
 
     {.technique = {"baseline+packed", "", "f32, materialised attention, no padding"},
@@ -84,6 +88,12 @@ static const wb_technique_spec specs[] = {
      .is_packed = true},
     {.technique = {"f16+packed", "", "f16 weights, materialised attention, no padding"},
      .precision = WB_F16,
+     .is_packed = true},
+    {.technique = {"i8-static+packed", "",
+                   "int8 weights per output channel, int8 activations in scales that calibration "
+                   "fixed, sensitive matrices dearer, f32 head, materialised attention, no "
+                   "padding"},
+     .precision = WB_I8_STATIC,
      .is_packed = true},
     {.technique = {"fp8+packed", "", "fp8 (e4m3) weights and activations, no padding"},
      .is_packed = true,
