@@ -92,11 +92,11 @@ static void print_result(const quantize_options *o, const calibration_texts *tex
            (unsigned long long)r->n_tokens);
     printf("%-12s %d inside the layers, outliers moved into the weights of %d\n", "matrices",
            r->n_matrices, r->n_smoothed);
-    print_count("i8-static", r->n_i8_static, "matrices in int8 with fixed scales");
+    printf("%-12s %d matrices in int8 with fixed scales\n", "i8-static", r->n_i8_static);
     print_count("", r->n_i8_dynamic, "in int8 with a scale per token");
     print_count("", r->n_matrices - r->n_i8_static - r->n_i8_dynamic, "in f32");
     printf("%-12s logits move by %.2g of their spread\n", "", r->i8_error);
-    print_count("fp8", r->n_fp8_static, "matrices in fp8 with fixed scales, simulated");
+    printf("%-12s %d matrices in fp8 with fixed scales, simulated\n", "fp8", r->n_fp8_static);
     print_count("", r->n_matrices - r->n_fp8_static, "in f16");
     printf("%-12s logits move by %.2g\n", "", r->fp8_error);
     printf("\n%s\n", file);

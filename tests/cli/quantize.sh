@@ -3,7 +3,8 @@
 tail -n +2 "$SOURCE/demo/reviews.tsv" | cut -f 1 | head -n 100 >lines.txt
 sed 's/.*/{"text": "&"}/' <lines.txt | tr -d '\\' >lines.jsonl
 paste lines.txt lines.txt | head -n 20 >pairs.txt
-"$WATTBERT" quantize "$MODEL" --calibrate "$SOURCE/demo/reviews.tsv" --task sst2 -o scales --texts 64
+"$WATTBERT" quantize "$MODEL" --calibrate "$SOURCE/demo/reviews.tsv" --task sst2 -o scales --texts 64 |
+    sed -e "s|$SOURCE|SOURCE|" -e 's/by [0-9.e-]*/by X/'
 grep -c '"name": "layer [0-3] [a-z_]*"' scales/scales.json
 grep -o -E '"file": "[^"]*"|"texts": [0-9]*|"sha256": "[0-9a-f]*"' scales/scales.json
 sha256sum "$MODEL/model.safetensors" "$MODEL/config.json" | cut -d ' ' -f 1 >hashes
