@@ -212,6 +212,8 @@ static void close_engines(study_group *g, const study_cell *keep) {
 wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     cell->last_used = ++g->clock;
     if (cell->engine) return WB_OK;
+    wb_status status = group_scales(g, cell, err);
+    if (status) return status;
     wb_options options = wb_default_options();
     options.technique = cell->choice.engine;
     options.n_threads = g->options->n_threads;
@@ -219,7 +221,8 @@ wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     options.padded_length = g->options->padded_length;
     options.sort_batches = cell->choice.protocol == STUDY_SORTED;
     options.calibration = g->calibration;
-    const wb_status status = wb_engine_open(&cell->engine, g->model, &options, err);
+    options.scales = g->scales[0] ? g->scales : NULL;
+    status = wb_engine_open(&cell->engine, g->model, &options, err);
     if (!status) close_engines(g, cell);
     return status;
 }
