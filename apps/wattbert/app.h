@@ -23,7 +23,7 @@ typedef struct app_command {
 } app_command;
 
 app_main command_classify, command_eval, command_tokenize, command_plan, command_study,
-    command_report, command_meter, command_doctor;
+    command_report, command_meter, command_doctor, command_quantize;
 
 // Print "wattbert: <message>" as one line on stderr and return the code.
 WB_PRINTF(2, 3) int app_fail(int exit_code, const char *format, ...);

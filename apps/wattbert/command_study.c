@@ -43,6 +43,8 @@ static const char usage_text[] =
     "With --device cuda all techniques run on a GPU, whose own counter (NVML) is read; rows of "
     "the\n"
     "CPU and of GPUs go into one results.csv with --resume, and into one report.\n"
+    "i8-static takes its scales from --scales; without, they are made from 256 examples of the\n"
+    "task's training file below DIR and kept in OUT/scales.\n"
     "\n"
     "Energy is of a sample of --examples texts, the same for all techniques, in --windows\n"
     "windows each, interleaved in random order; the score is of all examples and carries a\n"
@@ -74,6 +76,10 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"split", "NAME", "dev (default) or train", APP_STRING, &o->split, 0, 0},
         {"technique", "T,..", "all (default) or names; wattbert plan MODEL lists them", APP_LIST,
          &a->techniques, 0, 0},
+        {"scales", "FILE",
+         "of wattbert quantize, for i8-static and fp8; default: made from training"
+         " files",
+         APP_STRING, &o->scales, 0, 0},
         {"protocol", "P,..", "padded, sorted, packed; default padded and packed", APP_LIST,
          &a->protocols, 0, 0},
         {"out", "DIR", "where to write, default wattbert-study", APP_STRING, &a->out, 0, 0},
@@ -81,8 +87,7 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"quick", NULL, "64 examples, 3 windows of 0.3 s, score on 1000 examples", APP_FLAG,
          &a->is_quick, 0, 0},
         {"examples", "N", "texts measured, default 256; 0: all", APP_INT, &o->n_examples, 0, 1e9},
-        {"score-examples", "N", "texts scored, default 0: all", APP_INT, &o->n_score_examples, 0,
-         1e9},
+        {"score-examples", "N", "scored, default 0: all", APP_INT, &o->n_score_examples, 0, 1e9},
         {"windows", "N", "of each technique, default 5", APP_INT, &o->n_windows, 1, 1000},
         {"min-seconds", "S", "of a window, default 2", APP_DOUBLE, &o->min_s, 0.01, 3600},
         {"component-seconds", "S", "of each component's replay, default 0.3", APP_DOUBLE,
@@ -92,7 +97,6 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"min-tokens", "N", "repeat the texts until a pass has N tokens; default 0, a GPU's 262144",
          APP_INT, &o->min_tokens, 0, 1e8},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &a->device, 0, 0},
-        {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
         {"batch-size", "N", "texts a batch of padded and sorted, default 16", APP_INT,
          &o->batch_size, 1, 65536},
@@ -170,6 +174,8 @@ static int check(const study_arguments *a, int n_words, int n_pairs) {
     if (o->file && n_pairs != 1)
         return app_fail(EXIT_USAGE, "study: --file is for one model and one task, here are %d",
                         n_pairs);
+    if (o->scales && n_words != 1)
+        return app_fail(EXIT_USAGE, "study: --scales is for one model, here are %d", n_words);
     if (strcmp(o->split, "dev") != 0 && strcmp(o->split, "train") != 0)
         return app_fail(EXIT_USAGE, "study: --split is dev or train, not \"%s\"", o->split);
     return -1;

@@ -15,6 +15,8 @@ static const app_command commands[] = {
     {"report", "CSV...", "tables and figures of studies that were run, as one page",
      command_report},
     {"eval", "MODEL --task TASK --data DIR", "the score on a GLUE task", command_eval},
+    {"quantize", "MODEL --calibrate FILE", "scales for i8-static and fp8, from texts",
+     command_quantize},
     {"tokenize", "MODEL [TEXT...]", "token ids of texts", command_tokenize},
     {"plan", "MODEL", "what would run on this machine, and why", command_plan},
     {"meter", "[-- COMMAND...]", "joules of a command, or until Ctrl-C", command_meter},

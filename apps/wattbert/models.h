@@ -11,6 +11,9 @@
 // wb_model_open, saying what a model folder is where there is none.
 wb_status models_open(wb_model **out, const char *dir, wb_error *err);
 
+// The help of --scales, the same in every command.
+#define SCALES_HELP "what wattbert quantize made of MODEL, for i8-static and fp8"
+
 bool models_has_technique(const char *name);
 
 // -1 where name is a technique or NULL; else tells and returns EXIT_USAGE.

@@ -194,8 +194,8 @@ typedef struct wb_options {
     const wb_inputs *calibration;  // texts for `mixed`'s sensitivity pass; NULL: 32 built-in
                                    // sentences. Borrowed during open
     const char *device;  // "cpu", "cuda", "cuda:1", "auto"; NULL: "cpu". Borrowed during open
-    const char *scales;  // path of what wattbert quantize made of this model: fixed scales of
-                         // activations for i8-static and fp8. NULL: none
+    const char *scales;  // the artefact of wb_quantize, for i8-static and fp8; NULL: none. Read
+                         // during open
 } wb_options;
 
 WB_API wb_options wb_default_options(void);
@@ -236,6 +236,43 @@ WB_CHECKED WB_API wb_status wb_forward(wb_engine *engine, const wb_inputs *input
 // engine's threads tokenize the next texts while it computes.
 WB_CHECKED WB_API wb_status wb_classify(wb_engine *engine, const wb_text *texts, int n_texts,
                                         float *logits, wb_error *err);
+
+// ---- Calibration ------------------------------------------------------------
+
+// What i8-static and the GPU's fp8 need before they can run: the range that each product's inputs
+// have, found by running the model in f32 over texts like those to come. A few hundred do.
+typedef struct wb_quantize_options {
+    int n_threads;           // 0: one per core
+    double max_error;        // 0.05: the logits, with everything quantized, may move by this share
+                             // of their spread over the texts; matrices that would move them
+                             // further run in a dearer precision. A smaller one costs energy
+    const char *texts_name;  // what the file says the texts were: a file's name; NULL: nothing
+    const char *texts_sha256;  // and its SHA-256 in hexadecimal; NULL: nothing
+    void (*on_progress)(void *context, double share);  // from 0 to 1, now and then; may be NULL
+    void *context;
+} wb_quantize_options;
+
+WB_API wb_quantize_options wb_default_quantize_options(void);
+
+// What the artefact holds, in short; the file itself is JSON with a line for each matrix.
+typedef struct wb_quantize_result {
+    int n_texts;  // used
+    uint64_t n_tokens;
+    double i8_error, fp8_error;                   // of the logits, all matrices together
+    int n_matrices;                               // inside the layers; the head stays f32
+    int n_i8_static, n_i8_dynamic, n_fp8_static;  // the others are f32, or f16 beside fp8
+    int n_smoothed;                               // whose outliers were moved into the weights
+} wb_quantize_result;
+
+// path <- static scales of model from texts, for wb_options.scales. options NULL: the defaults; out
+// may be NULL. The same bytes on every CPU of one instruction set and with any number of threads.
+//   WB_ERR_ARGUMENT  fewer than 2 texts, texts of another model, or no positive max_error
+//   WB_ERR_IO, WB_ERR_DENIED of path; WB_ERR_MEMORY
+// Takes about 20 forwards of each precision over the measured texts and, at once, twice the
+// weights in f32.
+WB_CHECKED WB_API wb_status wb_quantize(const wb_model *model, const wb_inputs *texts,
+                                        const wb_quantize_options *options, const char *path,
+                                        wb_quantize_result *out, wb_error *err);
 
 // ---- Components, for measuring ----------------------------------------------
 

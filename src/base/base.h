@@ -48,6 +48,29 @@ bool wb_file_exists(const char *path);
 // out <- "dir/name"; false if it does not fit.
 bool wb_path_join(char *out, size_t capacity, const char *dir, const char *name);
 
+// path <- data[n_bytes]; a file of this name is replaced only once the new one is complete.
+// WB_ERR_IO, WB_ERR_DENIED
+wb_status wb_file_write(const char *path, const void *data, size_t n_bytes, wb_error *err);
+
+// ---- sha256.c ----
+
+enum { WB_SHA256_TEXT = 65 };  // 64 hexadecimal digits and a final 0
+
+typedef struct wb_sha256 {
+    uint32_t state[8];
+    uint64_t n_bytes;  // added so far
+    uint8_t block[64];
+} wb_sha256;
+
+void wb_sha256_init(wb_sha256 *hash);
+void wb_sha256_add(wb_sha256 *hash, const void *data, size_t n_bytes);
+// out <- the digest of all that was added; hash is used up.
+void wb_sha256_text(wb_sha256 *hash, char out[WB_SHA256_TEXT]);
+
+// A mark of data[n_bytes] after what `before` marks (0: nothing), at the speed of memory: tells
+// files apart that were mixed up by mistake, not by intent.
+uint64_t wb_fingerprint(uint64_t before, const void *data, size_t n_bytes);
+
 // ---- clock.c ----
 
 uint64_t wb_clock_ns(void);          // monotonic

@@ -82,6 +82,33 @@ wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_err
     return WB_OK;
 }
 
+// Everything of data, however many calls that takes.
+static bool write_all(int fd, const uint8_t *data, size_t n_bytes) {
+    while (n_bytes > 0) {
+        const ssize_t n = write(fd, data, n_bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        data += n;
+        n_bytes -= (size_t)n;
+    }
+    return true;
+}
+
+wb_status wb_file_write(const char *path, const void *data, size_t n_bytes, wb_error *err) {
+    char part[4096];
+    const int length = snprintf(part, sizeof part, "%s.part", path);
+    if (length < 0 || (size_t)length >= sizeof part)
+        return wb_fail(err, WB_ERR_IO, 0, "%.64s..: the path is too long", path);
+    const int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return fail_errno(part, err);
+    bool is_written = write_all(fd, data, n_bytes) && fsync(fd) == 0;
+    is_written = close(fd) == 0 && is_written && rename(part, path) == 0;
+    if (is_written) return WB_OK;
+    const wb_status status = fail_errno(path, err);
+    unlink(part);
+    return status;
+}
+
 void wb_file_close(wb_file *file) {
     if (file->is_mapped)
         munmap((void *)(uintptr_t)file->data, file->n_bytes);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/artefact.h"
 #include "engine/engine.h"
 
 // Static strings, because wb_matrix_plan borrows them.
@@ -78,6 +79,8 @@ static wb_status open_on_cpu(wb_engine *engine, const wb_options *options, wb_er
     wb_kernels_select(&engine->kernels, engine->cpu.flags);
     wb_status status = wb_plan_init(&engine->plan, &engine->model->shape, options, &engine->kernels,
                                     &engine->cpu, err);
+    const wb_scales *scales;
+    if (!status) status = wb_engine_scales(&scales, engine, options, err);
     if (!status) status = wb_pool_open(&engine->pool, engine->plan.n_threads, err);
     if (!status && engine->plan.spec->is_mixed)
         status = wb_engine_calibrate(engine, options->calibration, err);
@@ -145,6 +148,7 @@ void wb_engine_close(wb_engine *engine) {
     wb_weights_close(engine->weights);
     wb_pool_close(engine->pool);
     wb_plan_free(&engine->plan);
+    wb_artefact_close(engine->artefact);
     wb_free(engine);
 }
 

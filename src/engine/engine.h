@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "plan/plan.h"
+#include "plan/scales.h"
 #include "text/tokenizer.h"
 #include "wattbert/wattbert.h"
 
@@ -63,6 +64,7 @@ struct wb_engine {
     wb_plan_words words;
     wb_matrix_plan *matrices;  // [plan.n_matrices]
     wb_plan_info info;
+    struct wb_artefact *artefact;  // static scales; NULL where the plan needs none
 };
 
 // ---- model.c ----
@@ -126,7 +128,8 @@ wb_status wb_board_run(wb_board *board, wb_cuda_job *job, wb_error *err);
 
 // ---- scales.c ----
 
-// *out <- what calibration found, NULL where the options name no file; borrowed from the engine.
+// *out <- what calibration found, where the plan's precisions need it, and given to the plan; else
+// NULL. Borrowed from the engine.
 wb_status wb_engine_scales(const wb_scales **out, wb_engine *engine, const wb_options *options,
                            wb_error *err);
 

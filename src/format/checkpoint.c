@@ -32,6 +32,7 @@ static const weights_form forms[] = {
 
 struct wb_checkpoint {
     wb_config config;
+    char config_sha256[WB_SHA256_TEXT];
     const weights_form *form;
     char path[PATH_BYTES];  // of the form's file
     wb_tensors tensors;
@@ -63,11 +64,15 @@ static wb_status open_file(opened *o, const char *dir, const char *name, wb_erro
     return status;
 }
 
-// Nothing of config.json is kept but numbers and labels, so its mapping ends here.
+// Nothing of config.json is kept but numbers, labels and its hash, so its mapping ends here.
 static wb_status read_config(wb_checkpoint *c, const char *dir, wb_error *err) {
     opened o;
     wb_status status = open_file(&o, dir, "config.json", err);
     if (!status) status = wb_config_parse(&c->config, &o.source, err);
+    wb_sha256 hash;
+    wb_sha256_init(&hash);
+    wb_sha256_add(&hash, o.file.data, o.file.n_bytes);
+    wb_sha256_text(&hash, c->config_sha256);
     wb_file_close(&o.file);
     return status;
 }
@@ -194,4 +199,23 @@ const char *wb_checkpoint_weights_file(const wb_checkpoint *checkpoint) {
 
 const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const char *name) {
     return wb_tensors_find(&checkpoint->tensors, name);
+}
+
+void wb_checkpoint_weights_sha256(const wb_checkpoint *checkpoint, char out[WB_SHA256_TEXT]) {
+    wb_sha256 hash;
+    wb_sha256_init(&hash);
+    for (int i = 0; i < checkpoint->n_files; i++)
+        wb_sha256_add(&hash, checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+    wb_sha256_text(&hash, out);
+}
+
+const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint) {
+    return checkpoint->config_sha256;
+}
+
+uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint) {
+    uint64_t mark = 0;
+    for (int i = 0; i < checkpoint->n_files; i++)
+        mark = wb_fingerprint(mark, checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+    return mark;
 }

@@ -57,6 +57,12 @@ const wb_config *wb_checkpoint_config(const wb_checkpoint *checkpoint);
 // "model.safetensors", "pytorch_model.bin", or the index's name. Of several, the first that is
 // there in the order of transformers: safetensors, its index, pytorch, its index.
 const char *wb_checkpoint_weights_file(const wb_checkpoint *checkpoint);
+// out <- SHA-256 of the weights file, of shards one after the other: as sha256sum and
+// `cat model-*.safetensors | sha256sum` print it. About a second for 268 MB.
+void wb_checkpoint_weights_sha256(const wb_checkpoint *checkpoint, char out[WB_SHA256_TEXT]);
+const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint);
+// wb_fingerprint of the same weights bytes: what is quick enough to compare at every open.
+uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint);
 // NULL where there is none. Names as in the file,
 // "distilbert.transformer.layer.0.attention.q_lin.weight"; a layer norm's old names .gamma and
 // .beta are found as .weight and .bias. The tensors of the classifier are F32, F16 or BF16.

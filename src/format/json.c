@@ -268,6 +268,53 @@ wb_status wb_json_int(wb_json *json, int64_t *out, wb_error *err) {
     return WB_OK;
 }
 
+// x 10^exponent. Powers of ten up to 22 are exact, so that short numbers are rounded once
+// (Clinger 1990); strtod would ask the user's language where the decimal point is.
+static double scale_by_ten(double x, int64_t exponent) {
+    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    for (; exponent > 22 && x < 1e300; exponent -= 22) x *= 1e22;
+    for (; exponent < -22 && x > 0.0; exponent += 22) x /= 1e22;
+    if (exponent > 22) return x > 0.0 ? 1e308 * 10.0 : 0.0;
+    return exponent >= 0 ? x * tens[exponent] : exponent >= -22 ? x / tens[-exponent] : 0.0;
+}
+
+// The digits of [from, to), a valid number without its sign.
+static double value_of(const uint8_t *from, const uint8_t *to) {
+    uint64_t digits = 0;
+    int64_t exponent = 0, written = 0;
+    bool is_fraction = false;
+    for (; from < to && (*from | 0x20) != 'e'; from++) {
+        if (*from == '.') {
+            is_fraction = true;
+        } else if (digits < UINT64_MAX / 10 - 1) {
+            digits = 10 * digits + (uint64_t)(*from - '0');
+            exponent -= is_fraction;
+        } else {
+            exponent += !is_fraction;
+        }
+    }
+    const bool is_negative = from + 1 < to && from[1] == '-';
+    for (from += from < to; from < to; from++)
+        if (is_digit(*from) && written < 1000000) written = 10 * written + (*from - '0');
+    return scale_by_ten((double)digits, exponent + (is_negative ? -written : written));
+}
+
+wb_status wb_json_double(wb_json *json, double *out, wb_error *err) {
+    if (wb_json_peek(json) != '0') return fail(json, "expected a number", err);
+    const size_t first = json->at;
+    bool is_whole;
+    const wb_status status = read_number(json, &is_whole, err);
+    if (status) return status;
+    const uint8_t *from = json->source->data + first, *to = json->source->data + json->at;
+    const bool is_negative = *from == '-';
+    const double value = value_of(from + is_negative, to);
+    if (value > 1.7976931348623157e308) return fail(json, "the number is too large", err);
+    *out = is_negative ? -value : value;
+    return WB_OK;
+}
+
 // Reads over word if it comes next. What follows it is the next reader's to judge: "truee" leaves
 // an e where a comma is expected.
 static bool read_word(wb_json *json, const char *word) {

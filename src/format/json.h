@@ -41,6 +41,10 @@ wb_status wb_json_next_element(wb_json *json, bool *more, wb_error *err);
 wb_status wb_json_string(wb_json *json, char *out, size_t capacity, wb_error *err);
 // *out <- the number that comes next; a fraction, an exponent or more than 64 bits is an error.
 wb_status wb_json_int(wb_json *json, int64_t *out, wb_error *err);
+// *out <- the number that comes next, whatever its form: the nearest double for up to 15 digits and
+// powers of ten up to 22, within 4 units in the last place of it for others. One that is beyond a
+// double is an error.
+wb_status wb_json_double(wb_json *json, double *out, wb_error *err);
 wb_status wb_json_bool(wb_json *json, bool *out, wb_error *err);
 
 // Reads over the next value, whatever it is, and checks that it is JSON, 64 levels deep at most.

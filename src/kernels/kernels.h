@@ -81,6 +81,10 @@ typedef struct wb_kernels {
     // q[i, :] <- 128 + round_to_even(x[i, :] * (127 / absmax)), absmax = max|x[i, :]|;
     // scale[i] <- absmax / 127. A row whose absmax is under 2^-100 counts as zeros: scale 0, q 128.
     void (*quantize_i8)(uint8_t *q, int ld_q, float *scale, const float *x, int ld_x, int m, int k);
+    // The same with scales that are known before: q[i, j] <- 128 + round_to_even(x[i, j] *
+    // factor[j]), one rounding, kept within [-127, 127]; a NaN becomes -127.
+    void (*quantize_i8_static)(uint8_t *q, int ld_q, const float *x, int ld_x, const float *factor,
+                               int m, int k);
     void (*cast_bf16)(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k);
     void (*cast_f16)(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k);
 

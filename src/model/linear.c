@@ -12,7 +12,8 @@ static size_t panel_bytes(const wb_kernels *kernels, wb_precision precision, int
     switch (precision) {
         case WB_BF16: return kernels->panel_bytes_bf16(k);
         case WB_F16: return kernels->panel_bytes_f16(k);
-        case WB_I8_DYNAMIC: return kernels->panel_bytes_i8(k);
+        case WB_I8_DYNAMIC:
+        case WB_I8_STATIC: return kernels->panel_bytes_i8(k);
         default: return kernels->panel_bytes_f32(k);
     }
 }
@@ -31,14 +32,19 @@ static int8_t round_i8(float quotient) {
     return rounded < 127.0f ? (int8_t)rounded : 127;
 }
 
-// q[n, k] <- w[n, k] per output channel: symmetric, scale[j] = max|w[j, :]| / 127, rounded to
-// even. Symmetric, because a zero point of the weights would cost a sum over x in every product.
-static void quantize_channels(int8_t *q, float *scale, const float *w, int n, int k) {
+// q[n, k] <- w[n, k] smooth[k] (NULL: all 1) per output channel: symmetric, scale[j] = the row's
+// greatest / 127, rounded to even. Symmetric, because a zero point of the weights would cost a sum
+// over x in every product. row[k] is scratch.
+static void quantize_channels(int8_t *q, float *scale, const float *w, const float *smooth, int n,
+                              int k, float *row) {
     for (int j = 0; j < n; j++) {
-        const float *row = w + (size_t)j * (size_t)k;
+        const float *from = w + (size_t)j * (size_t)k;
         int8_t *q_row = q + (size_t)j * (size_t)k;
         float largest = 0.0f;
-        for (int i = 0; i < k; i++) largest = fmaxf(largest, fabsf(row[i]));
+        for (int i = 0; i < k; i++) {
+            row[i] = smooth ? from[i] * smooth[i] : from[i];
+            largest = fmaxf(largest, fabsf(row[i]));
+        }
         scale[j] = largest / 127.0f;
         for (int i = 0; i < k; i++) q_row[i] = scale[j] > 0.0f ? round_i8(row[i] / scale[j]) : 0;
     }
@@ -46,22 +52,40 @@ static void quantize_channels(int8_t *q, float *scale, const float *w, int n, in
 
 // Panels and scales of an int8 matrix; the row-major int8 weights live only for the packing.
 static wb_status pack_i8(wb_linear *linear, const wb_kernels *kernels, const float *w,
-                         wb_error *err) {
+                         const float *smooth, wb_error *err) {
     linear->w_scale = wb_alloc_array((size_t)linear->n, sizeof *linear->w_scale);
     int8_t *q = wb_alloc((size_t)linear->n * (size_t)linear->k);
-    if (!linear->w_scale || !q) {
-        wb_free(q);
-        return wb_fail(err, WB_ERR_MEMORY, 0, "int8 weights of %d x %d", linear->n, linear->k);
+    float *row = wb_alloc((size_t)linear->k * sizeof *row);
+    wb_status status = WB_OK;
+    if (linear->w_scale && q && row) {
+        quantize_channels(q, linear->w_scale, w, smooth, linear->n, linear->k, row);
+        kernels->pack_i8(linear->panels, q, linear->n, linear->k);
+    } else {
+        status = wb_fail(err, WB_ERR_MEMORY, 0, "int8 weights of %d x %d", linear->n, linear->k);
     }
-    quantize_channels(q, linear->w_scale, w, linear->n, linear->k);
-    kernels->pack_i8(linear->panels, q, linear->n, linear->k);
     wb_free(q);
-    return WB_OK;
+    wb_free(row);
+    return status;
+}
+
+// x[m, k] becomes x / smooth / step with one multiplication a cell, step = x_max / 127. Where there
+// was nothing to represent, everything is 0.
+static wb_status pack_i8_static(wb_linear *linear, const wb_kernels *kernels, const float *w,
+                                const wb_matrix_scales *scales, wb_error *err) {
+    if (!scales)
+        return wb_fail(err, WB_ERR_ARGUMENT, 0, "i8-static weights of %d x %d without scales",
+                       linear->n, linear->k);
+    linear->x_factor = wb_alloc_array((size_t)linear->k, sizeof *linear->x_factor);
+    if (!linear->x_factor) return wb_fail(err, WB_ERR_MEMORY, 0, "scales of %d columns", linear->k);
+    linear->x_scale = scales->x_max / 127.0f;
+    for (int i = 0; scales->x_max > 0.0f && i < linear->k; i++)
+        linear->x_factor[i] = 127.0f / scales->x_max / (scales->smooth ? scales->smooth[i] : 1.0f);
+    return pack_i8(linear, kernels, w, scales->smooth, err);
 }
 
 wb_status wb_linear_pack(wb_linear *linear, const wb_kernels *kernels, wb_precision precision,
-                         bool is_autocast, const float *w, const float *bias, int n, int k,
-                         wb_error *err) {
+                         bool is_autocast, const wb_matrix_scales *scales, const float *w,
+                         const float *bias, int n, int k, wb_error *err) {
     const wb_precision stored = is_autocast ? WB_F32 : precision;
     *linear = (wb_linear){.n = n,
                           .k = k,
@@ -78,7 +102,8 @@ wb_status wb_linear_pack(wb_linear *linear, const wb_kernels *kernels, wb_precis
         switch (stored) {
             case WB_BF16: kernels->pack_bf16(linear->panels, w, n, k); break;
             case WB_F16: kernels->pack_f16(linear->panels, w, n, k); break;
-            case WB_I8_DYNAMIC: status = pack_i8(linear, kernels, w, err); break;
+            case WB_I8_DYNAMIC: status = pack_i8(linear, kernels, w, NULL, err); break;
+            case WB_I8_STATIC: status = pack_i8_static(linear, kernels, w, scales, err); break;
             default: kernels->pack_f32(linear->panels, w, n, k); break;
         }
     }
@@ -90,13 +115,15 @@ void wb_linear_free(wb_linear *linear) {
     wb_free(linear->panels);
     wb_free(linear->w_scale);
     wb_free(linear->bias);
+    wb_free(linear->x_factor);
     *linear = (wb_linear){0};
 }
 
 size_t wb_linear_bytes(const wb_linear *linear, const wb_kernels *kernels) {
     const size_t n_vectors = linear->w_scale ? 2 : 1;
+    const size_t n_factors = linear->x_factor ? (size_t)linear->k : 0;
     return count_panels(linear->n, kernels) * linear->panel_bytes +
-           n_vectors * (size_t)linear->n * sizeof(float);
+           (n_vectors * (size_t)linear->n + n_factors) * sizeof(float);
 }
 
 size_t wb_linear_cast_bytes(const wb_linear *linear, const wb_kernels *kernels) {
@@ -137,6 +164,11 @@ static void convert_rows(void *context, int task, int worker) {
             kernels->quantize_i8((uint8_t *)run->narrow + done, k, run->x_scale + begin, x, p->ld_x,
                                  end - begin, k);
             break;
+        case WB_I8_STATIC:
+            kernels->quantize_i8_static((uint8_t *)run->narrow + done, k, x, p->ld_x,
+                                        p->linear->x_factor, end - begin, k);
+            for (int i = begin; i < end; i++) run->x_scale[i] = p->linear->x_scale;
+            break;
         default: break;
     }
 }
@@ -157,6 +189,7 @@ static void multiply_panels(const product_run *run, const void *panels, int begi
             kernels->gemm_f16(y, p->ld_y, run->narrow, k, panels, p->m, n, k, &epilogue);
             break;
         case WB_I8_DYNAMIC:
+        case WB_I8_STATIC:
             kernels->gemm_i8(y, p->ld_y, run->narrow, k, run->x_scale, panels,
                              linear->w_scale + column, p->m, n, k, &epilogue);
             break;
@@ -201,7 +234,7 @@ static void multiply_columns(void *context, int task, int worker) {
         multiply_panels(run, panels, begin, end);
 }
 
-void wb_linear_forward(const wb_team *team, const wb_product *product) {
+static void multiply(const wb_team *team, const wb_product *product) {
     const wb_workspace *workspace = wb_team_workspace(team);
     product_run run = {.team = team,
                        .product = product,
@@ -214,4 +247,14 @@ void wb_linear_forward(const wb_team *team, const wb_product *product) {
     const int tile_n = team->kernels->tile_n;
     run.n_tasks = wb_team_tasks(team, (product->n + tile_n - 1) / tile_n);
     wb_team_run(team, multiply_columns, &run, run.n_tasks);
+}
+
+void wb_linear_forward(const wb_team *team, const wb_product *product) {
+    const float *x = team->tap ? team->tap->see(team->tap->context, product) : NULL;
+    wb_product changed = *product;
+    if (x) {
+        changed.x = x;
+        changed.ld_x = product->linear->k;
+    }
+    multiply(team, &changed);
 }

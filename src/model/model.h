@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "kernels/kernels.h"
 #include "plan/plan.h"
+#include "plan/scales.h"
 
 // ---- linear.c: a matrix packed in its precision, and its product ----
 
@@ -23,12 +24,15 @@ typedef struct wb_linear {
     size_t panel_bytes;  // of the stored panel
     float *w_scale;      // [n]; int8 only
     float *bias;         // [n]
+    float x_scale;       // of all activations, and
+    float *x_factor;     // [k]: what each column is multiplied by to be quantized; i8-static only
 } wb_linear;
 
-// *linear <- w[n, k] and bias[n] packed in a precision; copies both.
+// *linear <- w[n, k] and bias[n] packed in a precision; copies both. scales are read by i8-static
+// alone, which needs them; others take NULL.
 wb_status wb_linear_pack(wb_linear *linear, const wb_kernels *kernels, wb_precision precision,
-                         bool is_autocast, const float *w, const float *bias, int n, int k,
-                         wb_error *err);
+                         bool is_autocast, const wb_matrix_scales *scales, const float *w,
+                         const float *bias, int n, int k, wb_error *err);
 void wb_linear_free(wb_linear *linear);
 size_t wb_linear_bytes(const wb_linear *linear, const wb_kernels *kernels);
 
@@ -76,6 +80,9 @@ void wb_weights_close(wb_weights *weights);
 wb_status wb_weights_pack_matrix(wb_linear *linear, const wb_plan *plan, int matrix,
                                  wb_precision precision, const wb_kernels *kernels,
                                  const wb_tensor_source *source, wb_error *err);
+// w[n, k], bias[n] <- one matrix of the plan as the tensors have it.
+void wb_weights_read_matrix(float *w, float *bias, const wb_plan *plan, int matrix,
+                            const wb_tensor_source *source);
 // Where it belongs.
 wb_linear *wb_weights_matrix(wb_weights *weights, int matrix);
 
@@ -156,7 +163,8 @@ typedef struct wb_team {
     const wb_weights *weights;
     wb_workspace *workspaces;  // [n_threads]
     wb_pool *pool;
-    int worker;  // the caller's index
+    int worker;                        // the caller's index
+    const struct wb_product_tap *tap;  // NULL: none
 } wb_team;
 
 static inline wb_workspace *wb_team_workspace(const wb_team *team) {
@@ -184,6 +192,13 @@ typedef struct wb_product {
 } wb_product;
 
 void wb_linear_forward(const wb_team *team, const wb_product *product);
+
+// Looks at the inputs of products before they are multiplied; for calibration.
+typedef struct wb_product_tap {
+    // Returns the x[m, k] to multiply instead, rows without gaps, or NULL: the product's own.
+    const float *(*see)(void *context, const wb_product *product);
+    void *context;
+} wb_product_tap;
 
 // y[m, d_model] <- layer norm of a[m, d_model] + b[m, d_model], rows without gaps; y may be a or b.
 void wb_norm_forward(const wb_team *team, const wb_norm *norm, float *y, const float *a,

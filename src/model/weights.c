@@ -41,15 +41,16 @@ static parts list_parts(const wb_plan *plan, int matrix) {
     return list;
 }
 
-// w[n, k], bias[n] <- the parts, one under the other; each has n / n_parts rows.
-static void read_parts(float *w, float *bias, const parts *list, int n, int k,
-                       const wb_tensor_source *source) {
-    const int rows = n / list->n_parts;
-    for (int i = 0; i < list->n_parts; i++) {
+// The parts, one under the other; each has n / n_parts rows.
+void wb_weights_read_matrix(float *w, float *bias, const wb_plan *plan, int matrix,
+                            const wb_tensor_source *source) {
+    const parts list = list_parts(plan, matrix);
+    const int k = plan->matrices[matrix].k, rows = plan->matrices[matrix].n / list.n_parts;
+    for (int i = 0; i < list.n_parts; i++) {
         char name[NAME_BYTES + 8];
-        snprintf(name, sizeof name, "%s.weight", list->names[i]);
+        snprintf(name, sizeof name, "%s.weight", list.names[i]);
         source->read(source->context, name, 0, area(rows, k), w + area(i * rows, k));
-        snprintf(name, sizeof name, "%s.bias", list->names[i]);
+        snprintf(name, sizeof name, "%s.bias", list.names[i]);
         source->read(source->context, name, 0, (size_t)rows, bias + i * rows);
     }
 }
@@ -63,10 +64,10 @@ wb_status wb_weights_pack_matrix(wb_linear *linear, const wb_plan *plan, int mat
     float *bias = wb_alloc((size_t)m->n * sizeof *bias);
     wb_status status = WB_OK;
     if (w && bias) {
-        const parts list = list_parts(plan, matrix);
-        read_parts(w, bias, &list, m->n, m->k, source);
-        status =
-            wb_linear_pack(linear, kernels, precision, m->is_autocast, w, bias, m->n, m->k, err);
+        wb_weights_read_matrix(w, bias, plan, matrix, source);
+        const wb_matrix_scales *scales = plan->scales ? &plan->scales->matrices[matrix] : NULL;
+        status = wb_linear_pack(linear, kernels, precision, m->is_autocast, scales, w, bias, m->n,
+                                m->k, err);
     } else {
         status = wb_fail(err, WB_ERR_MEMORY, 0, "packing %s", m->name);
     }

@@ -151,11 +151,8 @@ static wb_status decide_precision(wb_precision *precision, const wb_plan *plan,
     if (options->scales) return WB_OK;
     if (*precision == WB_FP8_STATIC) *precision = WB_FP8_DYNAMIC;
     if (*precision != WB_I8_STATIC) return WB_OK;
-    return wb_fail(
-        err, WB_ERR_UNSUPPORTED, 0,
-        "%s needs the scales of a calibration, make them with wattbert quantize and give "
-        "them with the model",
-        plan->spec->technique.name);
+    return wb_fail(err, WB_ERR_UNSUPPORTED, 0, "%s needs scales: make them with wattbert quantize",
+                   plan->spec->technique.name);
 }
 
 static wb_status complete_plan(wb_plan *plan, const wb_options *options, const wb_cpu *cpu,
@@ -249,7 +246,10 @@ static void describe_kernels(wb_plan_words *words, const wb_plan *plan, const wb
         [WB_I8_STATIC] = kernels->gemm_i8_name,
     };
     bool is_used[WB_N_PRECISIONS] = {false};
-    for (int i = 0; i < plan->n_matrices; i++) is_used[plan->matrices[i].precision] = true;
+    for (int i = 0; i < plan->n_matrices; i++) {
+        const wb_precision precision = plan->matrices[i].precision;
+        is_used[precision == WB_I8_STATIC ? WB_I8_DYNAMIC : precision] = true;  // one kernel
+    }
     words->kernels[0] = 0;
     for (int i = 0; i < WB_N_PRECISIONS; i++)
         if (is_used[i] && names[i]) append_word(words->kernels, sizeof words->kernels, names[i]);

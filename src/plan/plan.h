@@ -99,6 +99,8 @@ typedef struct wb_plan {
                      // stays in cache
     int n_matrices;
     wb_matrix *matrices;  // [n_matrices]: the layers' in order, pre-classifier, classifier
+    const struct wb_scales *scales;  // of static precisions, borrowed while weights are packed;
+                                     // else NULL
 } wb_plan;
 
 // *plan <- the plan of options->technique. The kernels must be the set it will run on.

@@ -11,7 +11,6 @@
 static const char no_fp8[] = "fp8 products need a Hopper GPU, this engine runs on the CPU";
 static const char no_tf32[] =
     "tf32 products need an NVIDIA GPU of Ampere or later, this engine runs on the CPU";
-static const char no_i8_static[] = "int8 with calibrated scales runs on a GPU only";
 
 static const wb_technique_spec specs[] = {
     {.technique = {"baseline", "Baseline", "f32, materialised attention, padded"},
@@ -51,8 +50,7 @@ static const wb_technique_spec specs[] = {
     {.technique = {"i8-static", "",
                    "int8 weights per output channel, int8 activations in scales that calibration "
                    "fixed, sensitive matrices dearer, f32 head, materialised attention, padded"},
-     .precision = WB_I8_STATIC,
-     .unsupported = no_i8_static},
+     .precision = WB_I8_STATIC},
     {.technique =
          {"fp8", "",
           "fp8 (e4m3) weights and activations, scales calibrated where they are given, f32 "
@@ -119,8 +117,7 @@ static const wb_technique_spec specs[] = {
                    "fixed, sensitive matrices dearer, f32 head, materialised attention, no "
                    "padding"},
      .precision = WB_I8_STATIC,
-     .is_packed = true,
-     .unsupported = no_i8_static},
+     .is_packed = true},
     {.technique =
          {"fp8+packed", "",
           "fp8 (e4m3) weights and activations, scales calibrated where they are given, f32 "

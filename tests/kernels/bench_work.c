@@ -37,6 +37,11 @@ static void run_quantize(bench_work *w, int call) {
     w->kernels->quantize_i8(w->narrow, w->n, w->y, w->x, w->n, w->m, w->n);
 }
 
+static void run_quantize_static(bench_work *w, int call) {
+    (void)call;
+    w->kernels->quantize_i8_static(w->narrow, w->n, w->x, w->n, w->bias, w->m, w->n);
+}
+
 static void run_cast_bf16(bench_work *w, int call) {
     (void)call;
     w->kernels->cast_bf16(w->narrow, w->n, w->x, w->n, w->m, w->n);
@@ -100,6 +105,7 @@ static const struct kind {
     {"gemm_f16", PRODUCT, offsetof(wb_kernels, gemm_f16), run_gemm_f16, 2},
     {"gemm_i8", PRODUCT, offsetof(wb_kernels, gemm_i8), run_gemm_i8, 1},
     {"quantize_i8", ROWS, offsetof(wb_kernels, quantize_i8), run_quantize, 1},
+    {"quantize_i8_static", ROWS, offsetof(wb_kernels, quantize_i8_static), run_quantize_static, 1},
     {"cast_bf16", ROWS, offsetof(wb_kernels, cast_bf16), run_cast_bf16, 2},
     {"cast_f16", ROWS, offsetof(wb_kernels, cast_f16), run_cast_f16, 2},
     {"add_norm", ROWS, offsetof(wb_kernels, add_norm), run_add_norm, 8},

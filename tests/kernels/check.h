@@ -107,6 +107,7 @@ void check_gemm_i8(check *c);
 void check_activation(check *c);
 
 void check_quantize_i8(check *c);
+void check_quantize_i8_static(check *c);
 void check_cast_bf16(check *c);
 void check_cast_f16(check *c);
 void check_add_norm(check *c);

@@ -46,6 +46,45 @@ void check_quantize_i8(check *c) {
     }
 }
 
+// Factors from those that send everything to 0 to those that saturate everything.
+static void fill_factors(check *c, float *factor, int k) {
+    const float scale = ldexpf(127.0f, check_below(c, 3) ? 0 : check_below(c, 60) - 30);
+    for (int j = 0; j < k; j++)
+        factor[j] = check_below(c, 20) ? scale * check_uniform(c, 0.0f, 2.0f) : 0.0f;
+}
+
+static long quantize_one(float x, float factor) {
+    const double product = (double)x * (double)factor;  // exact
+    if (isnan(product)) return 128 - 127;
+    return 128 + lrint(fmin(fmax(product, -127.0), 127.0));
+}
+
+void check_quantize_i8_static(check *c) {
+    static const float strange[] = {NAN, -NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f, -0.0f};
+    for (int round = 0; round < check_rounds(c, 200) && !c->has_failed; round++) {
+        const int m = check_dimension(c, 10), k = check_dimension(c, 800);
+        const int ld_x = draw_ld(c, k), ld_q = draw_ld(c, k);
+        const check_data data = check_draw_data(c);
+        const bool is_strange = check_below(c, 4) == 0;
+        check_begin_round(c, "m %d k %d ld_x %d ld_q %d, %s%s", m, k, ld_x, ld_q,
+                          check_data_name(data), is_strange ? ", NaNs and infinities" : "");
+        float *x = check_random_floats(c, cells(m, ld_x, k), data);
+        for (size_t i = 0; is_strange && i < cells(m, ld_x, k); i++)
+            if (check_below(c, 3) == 0) x[i] = strange[check_below(c, 8)];
+        float *factor = check_floats(c, (size_t)k);
+        fill_factors(c, factor, k);
+        uint8_t *q = check_bytes(c, cells(m, ld_q, k), 1);
+        c->now->quantize_i8_static(q, ld_q, x, ld_x, factor, m, k);
+        if (!check_guards(c) || !check_gaps(c, q, 1, m, k, ld_q)) return;
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < k; j++) {
+                const float from = x[(size_t)i * (size_t)ld_x + (size_t)j];
+                const size_t cell = (size_t)i * (size_t)ld_q + (size_t)j;
+                if (!check_integer(c, cell, quantize_one(from, factor[j]), q[cell])) return;
+            }
+    }
+}
+
 static float draw_any_float(check *c) {
     const uint32_t bits = (uint32_t)wb_random_next(&c->random);
     // Half of them near where f16 rounds, ends and becomes denormal.

@@ -36,6 +36,7 @@ static const struct {
     {"gemm_i8", check_gemm_i8, {SLOT(gemm_i8)}},
     {"activation", check_activation, {SLOT(gemm_f32)}},
     {"quantize_i8", check_quantize_i8, {SLOT(quantize_i8)}},
+    {"quantize_i8_static", check_quantize_i8_static, {SLOT(quantize_i8_static)}},
     {"cast_bf16", check_cast_bf16, {SLOT(cast_bf16)}},
     {"cast_f16", check_cast_f16, {SLOT(cast_f16)}},
     {"add_norm", check_add_norm, {SLOT(add_norm)}},

@@ -242,6 +242,8 @@ static bool close_oldest(study_group *g, const study_cell *keep) {
 wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     cell->last_used = ++g->clock;
     if (cell->engine) return WB_OK;
+    wb_status status = group_scales(g, cell, err);
+    if (status) return status;
     wb_options options = wb_default_options();
     options.technique = cell->choice.engine;
     options.n_threads = g->options->n_threads;
@@ -250,8 +252,8 @@ wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     options.sort_batches = cell->choice.protocol == STUDY_SORTED;
     options.calibration = g->calibration;
     options.device = g->options->device;
-    options.scales = g->options->scales;
-    wb_status status = wb_engine_open(&cell->engine, g->model, &options, err);
+    options.scales = g->scales[0] ? g->scales : NULL;
+    status = wb_engine_open(&cell->engine, g->model, &options, err);
     // A GPU's memory holds workspaces besides the weights that are counted here.
     while (status == WB_ERR_MEMORY && close_oldest(g, cell))
         status = wb_engine_open(&cell->engine, g->model, &options, err);

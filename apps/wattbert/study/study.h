@@ -17,11 +17,11 @@
 typedef struct study_options {
     const char *device;       // "cpu", "cuda:0"; never "auto"
     wb_gpu gpu;               // of the device; its name is "" on the CPU
-    const char *scales;       // or NULL
     const char *data;         // the folder of GLUE's folders, or NULL
     const char *file;         // examples of the only task, instead of a file below data; or NULL
     const char *split;        // "dev", "train"
     const char *label_order;  // or NULL
+    const char *scales;       // of the only model; NULL: made from training files
     int n_examples;           // measured; 0: all
     int n_score_examples;     // scored; 0: all
     int min_tokens;  // the measured examples repeat until a pass has so many; 0: they do not
@@ -94,6 +94,8 @@ typedef struct study_group {
     wb_inputs **slices;          // [n_slices] the scored examples, whole, SCORE_SLICE each
     int n_slices;
     wb_inputs *calibration;  // training examples for `mixed`; NULL: the library's own sentences
+    char scales[4400];       // for techniques with static scales; "": none
+    bool has_scales;         // they have been looked for
     glue_label_order order;
     float *logits;         // [n_measured or more, n_labels] of the pass at work
     uint64_t *batch_ns;    // [n_measured] of the pass at work
@@ -124,6 +126,11 @@ static inline bool group_is_gpu(const study_group *group) {
 void group_progress(study_group *group, const study_cell *cell, const char *step);
 // Appends to a list of flags divided by "; ".
 WB_PRINTF(2, 3) void cell_flag(study_cell *cell, const char *format, ...);
+
+// ---- scales.c ----
+
+// group->scales <- the scales that the cell's technique needs, if it does, made at the first call.
+wb_status group_scales(study_group *group, const study_cell *cell, wb_error *err);
 
 // ---- score.c ----
 

@@ -81,6 +81,11 @@ static void quantize_i8_avx512(uint8_t *q, int ld_q, float *scale, const float *
     quantize_rows(q, ld_q, scale, x, ld_x, m, k);
 }
 
+static void quantize_i8_static_avx512(uint8_t *q, int ld_q, const float *x, int ld_x,
+                                      const float *factor, int m, int k) {
+    quantize_rows_static(q, ld_q, x, ld_x, factor, m, k);
+}
+
 static void cast_bf16_avx512(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k) {
     cast_rows(y, ld_y, x, ld_x, m, k, true);
 }
@@ -143,6 +148,7 @@ void wb_kernels_init_avx512(wb_kernels *kernels) {
     kernels->gemm_f16 = gemm_f16_avx512;
     kernels->gemm_i8 = gemm_i8_avx512;
     kernels->quantize_i8 = quantize_i8_avx512;
+    kernels->quantize_i8_static = quantize_i8_static_avx512;
     kernels->cast_bf16 = cast_bf16_avx512;
     kernels->cast_f16 = cast_f16_avx512;
     kernels->add_norm = add_norm_avx512;

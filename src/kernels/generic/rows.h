@@ -43,6 +43,31 @@ KERNEL_INLINE void quantize_rows(uint8_t *q, int ld_q, float *scale, const float
     }
 }
 
+// The shift puts 128 + q into the low byte and its bounds next to each other, so that what
+// saturates is cut after the one rounding. lanes_max returns its second operand for a NaN.
+KERNEL_INLINE void quantize_rows_static(uint8_t *q, int ld_q, const float *x, int ld_x,
+                                        const float *factor, int m, int k) {
+    const float zero = 0x1.8p23f + 128.0f;
+    const lanes shift = lanes_all(zero), least = lanes_all(zero - 127.0f),
+                most = lanes_all(zero + 127.0f);
+    for (int i = 0; i < m; i++) {
+        const float *row = x + (size_t)i * (size_t)ld_x;
+        uint8_t *to = q + (size_t)i * (size_t)ld_q;
+        for (int j = 0; j < k; j += 16) {
+            const lanes v =
+                lanes_fma(load_columns(row + j, k - j), load_columns(factor + j, k - j), shift);
+            const lanes kept = lanes_min(lanes_max(v, least), most);
+            if (k - j >= 16) {
+                lanes_store_low_bytes(to + j, kept);
+            } else {
+                uint8_t last[16];
+                lanes_store_low_bytes(last, kept);
+                memcpy(to + j, last, (size_t)(k - j));
+            }
+        }
+    }
+}
+
 KERNEL_INLINE void cast_rows(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k,
                              bool is_bf16) {
     for (int i = 0; i < m; i++) {

@@ -81,6 +81,11 @@ static void quantize_i8_scalar(uint8_t *q, int ld_q, float *scale, const float *
     quantize_rows(q, ld_q, scale, x, ld_x, m, k);
 }
 
+static void quantize_i8_static_scalar(uint8_t *q, int ld_q, const float *x, int ld_x,
+                                      const float *factor, int m, int k) {
+    quantize_rows_static(q, ld_q, x, ld_x, factor, m, k);
+}
+
 static void cast_bf16_scalar(uint16_t *y, int ld_y, const float *x, int ld_x, int m, int k) {
     cast_rows(y, ld_y, x, ld_x, m, k, true);
 }
@@ -144,6 +149,7 @@ void wb_kernels_init_scalar(wb_kernels *kernels) {
         .gemm_f16 = gemm_f16_scalar,
         .gemm_i8 = gemm_i8_scalar,
         .quantize_i8 = quantize_i8_scalar,
+        .quantize_i8_static = quantize_i8_static_scalar,
         .cast_bf16 = cast_bf16_scalar,
         .cast_f16 = cast_f16_scalar,
         .add_norm = add_norm_scalar,

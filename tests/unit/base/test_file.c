@@ -161,6 +161,27 @@ static int make_dir(void **state) {
     return mkdtemp(dir) ? 0 : -1;
 }
 
+static void test_write(void **state) {
+    (void)state;
+    const char *path = in_dir("written");
+    static const char *const contents[] = {"first, and longer than the second", "second", ""};
+    for (int i = 0; i < 3; i++) {
+        wb_file file;
+        assert_int_equal(wb_file_write(path, contents[i], strlen(contents[i]), NULL), WB_OK);
+        assert_int_equal(wb_file_read(&file, path, 100, NULL), WB_OK);
+        assert_string_equal((const char *)file.data, contents[i]);
+        wb_file_close(&file);
+    }
+    unlink(path);
+    wb_error err;
+    assert_int_equal(wb_file_write("/nowhere/at/all", "x", 1, &err), WB_ERR_IO);
+    assert_non_null(strstr(err.message, "/nowhere/at/all"));
+    // A folder cannot be replaced, and no part of the file stays behind.
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(wb_file_write(path, "x", 1, &err), WB_ERR_IO);
+    assert_int_equal(rmdir(path), 0);
+}
+
 static int remove_dir(void **state) {
     (void)state;
     return rmdir(dir);  // fails if a test left something behind
@@ -177,6 +198,7 @@ int main(void) {
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_proc),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_write),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -192,9 +192,16 @@ static void test_logits_of_the_reference(void **state) {
 static void test_every_technique(void **state) {
     const fixture *f = *state;
     int n_run = 0;
+    char scales[80];
+    snprintf(scales, sizeof scales, "%s/scales.json", f->dir);
+    wb_inputs *inputs;
+    assert_int_equal(wb_inputs_open(&inputs, f->model, f->texts, N_TEXTS, 0, NULL), WB_OK);
+    assert_int_equal(wb_quantize(f->model, inputs, NULL, scales, NULL, NULL), WB_OK);
+    wb_inputs_close(inputs);
     for (int i = 0; wb_technique_at(i); i++) {
         wb_options options = wb_default_options();
         options.technique = wb_technique_at(i)->name;
+        options.scales = scales;
         wb_engine *engine = NULL;
         wb_error err = {.message = ""};
         const wb_status status = wb_engine_open(&engine, f->model, &options, &err);
@@ -213,7 +220,8 @@ static void test_every_technique(void **state) {
         n_run++;
     }
     assert_int_equal(wb_technique_runs("warp-drive", NULL, NULL), WB_ERR_ARGUMENT);
-    assert_true(n_run >= 8);  // f32, int8 and mixed run everywhere, padded and packed
+    assert_true(n_run >= 10);  // f32, int8 and mixed run everywhere, padded and packed
+    unlink(scales);
 }
 
 static void test_no_texts(void **state) {

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "format/json.h"
@@ -147,6 +149,52 @@ static void test_numbers(void **state) {
 }
 
 // A text that just fits its buffer, and one that does not; nothing is written beyond.
+// Short numbers must be the nearest double, as strtod finds it; long ones within 4 units of it.
+static void test_doubles(void **state) {
+    (void)state;
+    static const char *const exact[] = {
+        "0",      "-0",    "1",      "0.1",          "-2.5e-3",
+        "1E22",   "1e-22", "448",    "0.0175181",    "123456789012345",
+        "0.3e+1", "5e-1",  "1.5E-9", "3.40282347e38"};
+    static const char *const near[] = {"1e300",
+                                       "-1e-300",
+                                       "0.12345678901234567890123",
+                                       "98765432109876543210987",
+                                       "1.7976931348623157e308",
+                                       "123e-320",
+                                       "4.9e-324"};
+    static const char *const zero[] = {"1e-400", "0e999999999999999999999", "0.0e-5"};
+    static const char *const refused[] = {
+        "1e309", "-1e999", "1e99999999999999999999", "true", "\"1\"", "1.", "", "-", "NaN"};
+    double value;
+    wb_error err;
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++) {
+        const wb_source source = source_of(exact[i]);
+        wb_json json = wb_json_of(&source, 0, source.n_bytes);
+        assert_int_equal(wb_json_double(&json, &value, &err), WB_OK);
+        assert_true(value == strtod(exact[i], NULL));
+        assert_int_equal(wb_json_end(&json, &err), WB_OK);
+    }
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        const wb_source source = source_of(near[i]);
+        wb_json json = wb_json_of(&source, 0, source.n_bytes);
+        const double want = strtod(near[i], NULL);
+        assert_int_equal(wb_json_double(&json, &value, &err), WB_OK);
+        assert_true(fabs(value - want) <= 4 * 0x1p-52 * fabs(want) + 4 * 0x1p-1074);
+    }
+    for (size_t i = 0; i < sizeof zero / sizeof *zero; i++) {
+        const wb_source source = source_of(zero[i]);
+        wb_json json = wb_json_of(&source, 0, source.n_bytes);
+        assert_int_equal(wb_json_double(&json, &value, &err), WB_OK);
+        assert_true(value == 0.0);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        const wb_source source = source_of(refused[i]);
+        wb_json json = wb_json_of(&source, 0, source.n_bytes);
+        assert_int_equal(wb_json_double(&json, &value, &err), WB_ERR_FORMAT);
+    }
+}
+
 static void test_capacity(void **state) {
     (void)state;
     const wb_source source = source_of("\"12345\"");
@@ -179,6 +227,7 @@ int main(void) {
         cmocka_unit_test(test_grammar),  cmocka_unit_test(test_depth),
         cmocka_unit_test(test_walk),     cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_capacity), cmocka_unit_test(test_range),
+        cmocka_unit_test(test_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../../support/model_harness.h"
+#include "plan/scales.h"
 
 enum { MAX_M = 33, MAX_N = 150, MAX_K = 200 };
 
@@ -42,12 +43,16 @@ static void close_bench(bench *b) {
     free(b);
 }
 
+// The inputs lie in [-1/2, 1/2); smoothing is by steps that differ from column to column.
 static void multiply(bench *b, wb_precision precision, bool is_autocast, int m, int n, int k,
                      int first) {
     wb_linear linear;
-    assert_int_equal(
-        wb_linear_pack(&linear, &b->kernels, precision, is_autocast, b->w, b->bias, n, k, NULL),
-        WB_OK);
+    float smooth[MAX_K];
+    for (int i = 0; i < k; i++) smooth[i] = wb_smooth_step(i % 9 - 4);
+    const wb_matrix_scales scales = {.x_max = 0.5f * wb_smooth_step(4), .smooth = smooth};
+    assert_int_equal(wb_linear_pack(&linear, &b->kernels, precision, is_autocast, &scales, b->w,
+                                    b->bias, n, k, NULL),
+                     WB_OK);
     assert_true(wb_linear_bytes(&linear, &b->kernels) >= (size_t)n * (size_t)k);
     wb_linear_forward(&b->team, &(wb_product){.linear = &linear,
                                               .first = first,
@@ -78,17 +83,20 @@ static void compare(const bench *b, int m, int n, int k, int first, double allow
 }
 
 // Shares: one rounding of each operand in bf16 is 2^-9, in f16 2^-12, of int8 half a step of the
-// row's largest, 1/254 for operands uniform in [-1/2, 1/2) whose mean size is half of that.
+// row's largest, 1/254 for operands uniform in [-1/2, 1/2) whose mean size is half of that, and up
+// to twice that where smoothing leaves a column half of the range.
 static const struct {
     wb_precision precision;
     double allowed;
-} precisions[] = {{WB_F32, 1e-6}, {WB_BF16, 0.008}, {WB_F16, 0.001}, {WB_I8_DYNAMIC, 0.02}};
+} precisions[] = {
+    {WB_F32, 1e-6}, {WB_BF16, 0.008}, {WB_F16, 0.001}, {WB_I8_DYNAMIC, 0.02}, {WB_I8_STATIC, 0.04}};
+enum { N_PRECISIONS = sizeof precisions / sizeof *precisions };
 
 static void test_every_precision(void **state) {
     (void)state;
     static const int sizes[][3] = {{1, 1, 1}, {3, 17, 5}, {33, 150, 200}, {7, 64, 64}, {2, 65, 31}};
     bench *b = open_bench();
-    for (int p = 0; p < 4; p++)
+    for (int p = 0; p < N_PRECISIONS; p++)
         for (int s = 0; s < 5; s++) {
             const int m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
             multiply(b, precisions[p].precision, false, m, n, k, 0);
@@ -112,9 +120,9 @@ static void test_from_a_column_on(void **state) {
     (void)state;
     bench *b = open_bench();
     const int first = b->kernels.tile_n;
-    for (int p = 0; p < 4; p++)
+    for (int p = 0; p < N_PRECISIONS; p++)
         for (int is_autocast = 0; is_autocast < 2; is_autocast++) {
-            if (is_autocast && (p == 0 || p == 3)) continue;
+            if (is_autocast && (p == 0 || p >= 3)) continue;
             for (int i = 0; i < MAX_M * MAX_N; i++) b->y[i] = -77.0f;
             multiply(b, precisions[p].precision, is_autocast, 5, 149, 40, first);
             compare(b, 5, 149, 40, first, precisions[p].allowed);
@@ -151,11 +159,82 @@ static void test_int8_of_strange_weights(void **state) {
     close_bench(b);
 }
 
+// What lies beyond the range becomes its end; a range of nothing makes every product the bias.
+static void test_static_range(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    static const float ranges[] = {0.25f, 0.0f};
+    for (int r = 0; r < 2; r++) {
+        const wb_matrix_scales scales = {.x_max = ranges[r]};
+        wb_linear linear;
+        assert_int_equal(wb_linear_pack(&linear, &b->kernels, WB_I8_STATIC, false, &scales, b->w,
+                                        b->bias, 20, 30, NULL),
+                         WB_OK);
+        for (int i = 0; i < 2 * 30; i++) b->x[i] = i < 30 ? 1e30f : 0.25f;
+        wb_linear_forward(
+            &b->team,
+            &(wb_product){
+                .linear = &linear, .n = 20, .y = b->y, .ld_y = 20, .x = b->x, .ld_x = 30, .m = 2});
+        for (int j = 0; j < 20; j++) {
+            assert_true(b->y[j] == b->y[20 + j]);
+            assert_true(r == 0 || b->y[j] == b->bias[j]);
+        }
+        wb_linear_free(&linear);
+    }
+    wb_linear linear;
+    wb_error err;
+    assert_int_equal(
+        wb_linear_pack(&linear, &b->kernels, WB_I8_STATIC, false, NULL, b->w, b->bias, 4, 8, &err),
+        WB_ERR_ARGUMENT);
+    assert_null(linear.panels);
+    close_bench(b);
+}
+
+// Doubles the inputs of the first product it sees, and only those.
+static const float *double_inputs(void *context, const wb_product *product) {
+    static float doubled[MAX_M * MAX_K];
+    int *n_seen = context;
+    if ((*n_seen)++ > 0) return NULL;
+    for (int i = 0; i < product->m; i++)
+        for (int j = 0; j < product->linear->k; j++)
+            doubled[i * product->linear->k + j] = 2.0f * product->x[i * product->ld_x + j];
+    return doubled;
+}
+
+static void test_tap(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    wb_linear linear;
+    int n_seen = 0;
+    const wb_product_tap tap = {.see = double_inputs, .context = &n_seen};
+    for (int i = 0; i < MAX_N; i++) b->bias[i] = 0.0f;
+    assert_int_equal(
+        wb_linear_pack(&linear, &b->kernels, WB_F32, false, NULL, b->w, b->bias, 30, 50, NULL),
+        WB_OK);
+    float first[7 * 30];
+    for (int i = 0; i < 2; i++) {
+        b->team.tap = &tap;
+        wb_linear_forward(
+            &b->team,
+            &(wb_product){
+                .linear = &linear, .n = 30, .y = b->y, .ld_y = 30, .x = b->x, .ld_x = 50, .m = 7});
+        if (i == 0) memcpy(first, b->y, sizeof first);
+    }
+    assert_int_equal(n_seen, 2);
+    for (int i = 0; i < 7 * 30; i++) assert_true(first[i] == 2.0f * b->y[i]);
+    wb_linear_free(&linear);
+    close_bench(b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_precision),         cmocka_unit_test(test_autocast),
-        cmocka_unit_test(test_from_a_column_on),        cmocka_unit_test(test_int8_uses_all_steps),
+        cmocka_unit_test(test_every_precision),
+        cmocka_unit_test(test_autocast),
+        cmocka_unit_test(test_from_a_column_on),
+        cmocka_unit_test(test_int8_uses_all_steps),
         cmocka_unit_test(test_int8_of_strange_weights),
+        cmocka_unit_test(test_static_range),
+        cmocka_unit_test(test_tap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,7 +82,7 @@ static void test_arithmetic_is_never_emulated(void **state) {
     (void)state;
     static const char *const bf16[] = {"autocast-bf16", "flash", "bf16", "bf16+packed"};
     static const char *const f16[] = {"autocast-f16", "f16-flash", "f16", "f16-flash+packed"};
-    static const char *const any[] = {"baseline", "mixed", "i8-dynamic", "f32-flash+packed"};
+    static const char *const any[] = {"baseline", "mixed", "i8-dynamic", "i8-static+packed"};
     for (int i = 0; i < 4; i++) {
         judge(bf16[i], false, true, WB_ERR_UNSUPPORTED);
         judge(bf16[i], true, false, WB_OK);
