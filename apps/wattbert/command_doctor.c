@@ -16,7 +16,7 @@ typedef struct findings {
     const char *chosen;  // the source that a study would use
     char gnuplot[512];   // its path; "" where it is missing
     char device[24];     // "cuda:0"
-    wb_gpu gpu;
+    wb_gpu_info gpu;
     wb_error no_gpu;  // why there is none to compute on; status WB_OK where there is
 } findings;
 
@@ -186,7 +186,7 @@ static json_t *gpu_to_json(const findings *f) {
     if (f->no_gpu.status)
         return json_pack("{s:b, s:s, s:s}", "usable", 0, "status", wb_status_name(f->no_gpu.status),
                          "reason", f->no_gpu.message);
-    const wb_gpu *g = &f->gpu;
+    const wb_gpu_info *g = &f->gpu;
     char capability[24];
     snprintf(capability, sizeof capability, "%d.%d", g->compute_major, g->compute_minor);
     return json_pack("{s:b, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:b, s:b, s:b, s:s}", "usable", 1,

@@ -20,7 +20,7 @@ static const char usage_text[] =
 
 // The GPU's line; of none where it cannot be used, which the plans will say.
 static void print_gpu(const char *device) {
-    wb_gpu gpu;
+    wb_gpu_info gpu;
     char text[256];
     if (!device || strcmp(device, "cpu") == 0 || wb_gpu_describe(&gpu, device, NULL)) return;
     device_describe(text, sizeof text, &gpu);

@@ -40,11 +40,10 @@ static const char usage_text[] =
     "TECHNIQUE+sorted and TECHNIQUE+packed. `all` techniques run under padded and packed unless\n"
     "--protocol says otherwise. What a machine cannot run is a row with the reason.\n"
     "\n"
-    "With --device cuda all techniques run on a GPU, whose own counter (NVML) is read; rows of "
-    "the\n"
-    "CPU and of GPUs go into one results.csv with --resume, and into one report.\n"
-    "i8-static takes its scales from --scales; without, they are made from 256 examples of the\n"
-    "task's training file below DIR and kept in OUT/scales.\n"
+    "With --device cuda all techniques run on a GPU, whose own counter (NVML) is read; rows of\n"
+    "the CPU and of GPUs go into one results.csv with --resume, and into one report.\n"
+    "i8-static and fp8 take their scales from --scales; without, they are made from 256 examples\n"
+    "of the task's training file below DIR and kept in OUT/scales.\n"
     "\n"
     "Energy is of a sample of --examples texts, the same for all techniques, in --windows\n"
     "windows each, interleaved in random order; the score is of all examples and carries a\n"
@@ -92,8 +91,7 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"min-seconds", "S", "of a window, default 2", APP_DOUBLE, &o->min_s, 0.01, 3600},
         {"component-seconds", "S", "of each component's replay, default 0.3", APP_DOUBLE,
          &o->component_s, 0.01, 3600},
-        {"idle-seconds", "S", "of rest before a task, default 2", APP_DOUBLE, &o->idle_s, 0.01,
-         3600},
+        {"idle-seconds", "S", "rest before a task, default 2", APP_DOUBLE, &o->idle_s, 0.01, 3600},
         {"min-tokens", "N", "repeat the texts until a pass has N tokens; default 0, a GPU's 262144",
          APP_INT, &o->min_tokens, 0, 1e8},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &a->device, 0, 0},
@@ -106,8 +104,7 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
          APP_INT, &a->memory_mb, 1, 1e8},
         {"label-order", "I,J,..", "GLUE's label of each output; default: by name, or found",
          APP_STRING, &o->label_order, 0, 0},
-        {"seed", "N", "of samples, window order and bootstrap, default 1", APP_INT, &a->seed, 0,
-         1e9},
+        {"seed", "N", "of samples, windows, bootstrap; default 1", APP_INT, &a->seed, 0, 1e9},
         {"energy-source", "NAME", "nvml, rapl, perf, hwmon, replay or modelled; default: the best",
          APP_STRING, &a->meter.source, 0, 0},
         {"replay", "FILE", "the trace of the replay source", APP_STRING, &a->meter.replay, 0, 0},

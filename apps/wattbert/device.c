@@ -22,7 +22,7 @@ int device_check(const char *command, const char *name) {
                     name);
 }
 
-void device_describe(char *out, size_t capacity, const wb_gpu *gpu) {
+void device_describe(char *out, size_t capacity, const wb_gpu_info *gpu) {
     snprintf(out, capacity,
              "%s, %.1f GiB, compute capability %d.%d, CUDA %d.%d, driver for CUDA %d.%d", gpu->name,
              (double)gpu->memory_bytes / (1 << 30), gpu->compute_major, gpu->compute_minor,

@@ -16,7 +16,7 @@ int device_check(const char *command, const char *name);
 
 // out <- "NVIDIA H100 80GB HBM3, 79.6 GiB, compute capability 9.0, CUDA 13.0, driver for
 // CUDA 13.0".
-void device_describe(char *out, size_t capacity, const wb_gpu *gpu);
+void device_describe(char *out, size_t capacity, const wb_gpu_info *gpu);
 
 // Says on stderr that --device auto runs on the CPU, and why, where it does.
 void device_note(const wb_plan_info *plan);

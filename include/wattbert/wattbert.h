@@ -110,7 +110,7 @@ WB_API const int32_t *wb_inputs_ids(const wb_inputs *inputs, int text, int *n_id
 // What runs on GPUs is a shared object of its own, libwattbert_cuda.so: looked for beside
 // libwattbert.so, then where the system has its libraries. Without it everything else works.
 
-typedef struct wb_gpu {
+typedef struct wb_gpu_info {
     int ordinal;                          // 1 of "cuda:1"
     char name[96];                        // "NVIDIA H100 80GB HBM3"
     char uuid[48];                        // "GPU-...", for wb_meter_options.gpu_uuid
@@ -120,13 +120,13 @@ typedef struct wb_gpu {
     uint64_t memory_bytes;
     int has_bf16, has_fp8, has_i8;  // not 0: arithmetic on tensor cores
     char library[512];              // the object's path
-} wb_gpu;
+} wb_gpu_info;
 
 // *out <- the GPU that device names; "auto" and NULL: the first.
 //   WB_ERR_ARGUMENT     device is no name of a GPU
 //   WB_ERR_ABSENT       there is no libwattbert_cuda.so, or what it needs is missing
 //   WB_ERR_UNSUPPORTED  no such GPU, no driver, or one that is too old; err->message says which
-WB_CHECKED WB_API wb_status wb_gpu_describe(wb_gpu *out, const char *device, wb_error *err);
+WB_CHECKED WB_API wb_status wb_gpu_describe(wb_gpu_info *out, const char *device, wb_error *err);
 
 // ---- Techniques and plans -------------------------------------------------
 

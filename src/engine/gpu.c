@@ -80,24 +80,24 @@ wb_status wb_board_run(wb_board *board, wb_cuda_job *job, wb_error *err) {
 
 // ---- For callers ----
 
-static void describe(wb_gpu *out, const wb_board *board) {
+static void describe(wb_gpu_info *out, const wb_board *board) {
     const wb_cuda_device *device = &board->device;
-    *out = (wb_gpu){.ordinal = device->ordinal,
-                    .compute_major = device->compute_major,
-                    .compute_minor = device->compute_minor,
-                    .driver_version = device->driver_version,
-                    .runtime_version = device->runtime_version,
-                    .memory_bytes = device->memory_bytes,
-                    .has_bf16 = device->has_bf16,
-                    .has_fp8 = device->has_fp8,
-                    .has_i8 = device->has_i8};
+    *out = (wb_gpu_info){.ordinal = device->ordinal,
+                         .compute_major = device->compute_major,
+                         .compute_minor = device->compute_minor,
+                         .driver_version = device->driver_version,
+                         .runtime_version = device->runtime_version,
+                         .memory_bytes = device->memory_bytes,
+                         .has_bf16 = device->has_bf16,
+                         .has_fp8 = device->has_fp8,
+                         .has_i8 = device->has_i8};
     snprintf(out->name, sizeof out->name, "%s", device->name);
     snprintf(out->uuid, sizeof out->uuid, "%s", device->uuid);
     snprintf(out->library, sizeof out->library, "%s", board->door.path);
 }
 
-wb_status wb_gpu_describe(wb_gpu *out, const char *device, wb_error *err) {
-    *out = (wb_gpu){0};
+wb_status wb_gpu_describe(wb_gpu_info *out, const char *device, wb_error *err) {
+    *out = (wb_gpu_info){0};
     wb_device_name name;
     wb_status status = wb_device_parse(&name, device ? device : "cuda", err);
     if (!status && !name.is_cuda)

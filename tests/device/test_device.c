@@ -121,7 +121,7 @@ static void test_names(void **state) {
 static void test_describe(void **state) {
     (void)state;
     play("");
-    wb_gpu gpu;
+    wb_gpu_info gpu;
     assert_int_equal(wb_gpu_describe(&gpu, "cuda:1", NULL), WB_OK);
     assert_string_equal(gpu.name, "Scripted GPU H");
     assert_string_equal(gpu.uuid, "GPU-played-1");

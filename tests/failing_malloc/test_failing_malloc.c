@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
     folder_write(dir, &shape);
     dice.state = seed;
     long n_ok = 0, n_memory = 0;
-    wb_gpu gpu;
+    wb_gpu_info gpu;
     const int n_ways = wb_gpu_describe(&gpu, "cuda", NULL) ? N_WAYS - 1 : N_WAYS;
     for (long i = 0; i < n_rounds; i++) {
         round_state s = {.model = NULL};

@@ -19,7 +19,7 @@ static void put(char *out, size_t capacity, const char *text) {
 }
 
 static void put_machine(result_row *row, const study_group *g) {
-    const wb_gpu *gpu = &g->options->gpu;
+    const wb_gpu_info *gpu = &g->options->gpu;
     wb_machine machine;
     wb_machine_describe(&machine);
     put(row->device, sizeof row->device, group_is_gpu(g) ? gpu->name : machine.cpu);

@@ -16,7 +16,7 @@
 
 typedef struct study_options {
     const char *device;       // "cpu", "cuda:0"; never "auto"
-    wb_gpu gpu;               // of the device; its name is "" on the CPU
+    wb_gpu_info gpu;          // of the device; its name is "" on the CPU
     const char *data;         // the folder of GLUE's folders, or NULL
     const char *file;         // examples of the only task, instead of a file below data; or NULL
     const char *split;        // "dev", "train"
