@@ -66,7 +66,8 @@ typedef struct wb_cuda_door {
     // WB_ERR_UNSUPPORTED: no driver, driver too old, no such GPU, GPU too old; the reason in one
     // sentence.
     wb_status (*probe)(wb_cuda_device *out, int ordinal, wb_error *err);
-    // WB_ERR_MEMORY (says how much was wanted and how much is free), WB_ERR_UNSUPPORTED, WB_ERR_DEVICE
+    // WB_ERR_MEMORY (says how much was wanted and how much is free), WB_ERR_UNSUPPORTED,
+    // WB_ERR_DEVICE
     wb_status (*open)(wb_cuda **out, wb_cuda_words *words, const wb_cuda_setup *setup,
                       wb_error *err);
     // Returns when the results are on the host. One thread at a time.
