@@ -17,24 +17,25 @@ __device__ static float exponent_scale(int d_head) {
     return 1.44269504f * rsqrtf((float)d_head);
 }
 
-// 16 queries of a text against all of its keys, KEYS at most, with one softmax.
+// 16 queries, from number first of those at hand, against all keys of their text, KEYS at most,
+// with one softmax.
 template <typename T, int D, int KEYS>
-__device__ static void attend_short(const wb_attention_args &args, const wb_item &item, int head,
-                                    T *q, const T *k, const T *v, int first_query, int lane) {
+__device__ static void attend_short(const wb_attention_args &args, const query_rows &queries,
+                                    int n_valid, int head, T *q, const T *k, const T *v, int first,
+                                    int lane) {
     constexpr int N = KEYS / 8;
     uint32_t left[D / 16][4];
 #pragma unroll
-    for (int step = 0; step < D / 16; step++)
-        load_left<T, D>(left[step], q, first_query, step, lane);
+    for (int step = 0; step < D / 16; step++) load_left<T, D>(left[step], q, first, step, lane);
     float s[N][4];
-    multiply_keys<T, D, N>(s, left, k, item.n_valid, lane);
+    multiply_keys<T, D, N>(s, left, k, n_valid, lane);
 
     const float scale = exponent_scale(D);
     float most[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
 #pragma unroll
     for (int n = 0; n < N; n++)
         for (int j = 0; j < 4; j++) {
-            if (8 * n + 2 * (lane % 4) + j % 2 >= item.n_valid) s[n][j] = -INFINITY;
+            if (8 * n + 2 * (lane % 4) + j % 2 >= n_valid) s[n][j] = -INFINITY;
             most[j / 2] = fmaxf(most[j / 2], s[n][j]);
         }
     for (int i = 0; i < 2; i++) most[i] = row_max(most[i]) * scale;
@@ -45,10 +46,10 @@ __device__ static void attend_short(const wb_attention_args &args, const wb_item
             sum[j / 2] += s[n][j];
         }
     float o[D / 8][4] = {};
-    multiply_values<T, D, N>(o, s, v, item.n_valid, lane);
+    multiply_values<T, D, N>(o, s, v, n_valid, lane);
     const float inverse[2] = {1.0f / row_sum(sum[0]), 1.0f / row_sum(sum[1])};
-    store_rows<T, D>(args.context, args.cell, o, inverse, q, first_query,
-                     item.first_row + first_query, item.n_rows - first_query, head * D, lane);
+    store_rows<T, D>(args.context, args.cell, o, inverse, q, first, queries.row + first,
+                     queries.n - first, head * D, lane);
 }
 
 // One warp, one head of a text of at most KEYS rows; query, key and value in shared memory.
@@ -61,11 +62,12 @@ __global__ static void __launch_bounds__(32 * WARPS)
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x * WARPS + warp; unit < n_units; unit += gridDim.x * WARPS) {
         const wb_item item = args.items[unit / args.n_heads];
+        const query_rows queries = queries_of(args, item);
         const int head = unit % args.n_heads;
-        const T *query = (const T *)args.query + (size_t)item.first_row * args.ld_query + head * D;
+        const T *query = (const T *)args.query + (size_t)queries.row * args.ld_query + head * D;
         const size_t key_at = (size_t)item.first_row * args.ld_key + head * D;
-        const int n_query = (item.n_rows + 15) & ~15, n_keys = (item.n_valid + 15) & ~15;
-        load_tile<T, D>(q, query, args.ld_query, n_query, item.n_rows, lane, 32);
+        const int n_query = (queries.n + 15) & ~15, n_keys = (item.n_valid + 15) & ~15;
+        load_tile<T, D>(q, query, args.ld_query, n_query, queries.n, lane, 32);
         load_tile<T, D>(k, (const T *)args.key + key_at, args.ld_key, n_keys, item.n_valid, lane,
                         32);
         load_tile<T, D>(v, (const T *)args.value + key_at, args.ld_key, n_keys, item.n_valid, lane,
@@ -73,8 +75,8 @@ __global__ static void __launch_bounds__(32 * WARPS)
         copy_commit();
         copy_wait<0>();
         __syncwarp();
-        for (int first = 0; first < item.n_rows; first += 16)
-            attend_short<T, D, KEYS>(args, item, head, q, k, v, first, lane);
+        for (int first = 0; first < queries.n; first += 16)
+            attend_short<T, D, KEYS>(args, queries, item.n_valid, head, q, k, v, first, lane);
     }
 }
 
@@ -168,17 +170,18 @@ __global__ static void __launch_bounds__(32 * WARPS)
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
-        const int head = unit % args.n_heads, n_query = min(TILE, item.n_rows - item.first_query);
-        const size_t first = (size_t)item.first_row + item.first_query;
-        load_tile<T, D>(q, (const T *)args.query + first * args.ld_query + head * D, args.ld_query,
-                        TILE, n_query, threadIdx.x, 32 * WARPS);
+        const query_rows queries = queries_of(args, item);
+        const int head = unit % args.n_heads;
+        if (queries.n == 0) continue;
+        load_tile<T, D>(q, (const T *)args.query + (size_t)queries.row * args.ld_query + head * D,
+                        args.ld_query, TILE, queries.n, threadIdx.x, 32 * WARPS);
         load_keys<T, D>(stages, stages + TILE * D, args, item, head, 0);
         running<D> r = {};
         r.most[0] = r.most[1] = -INFINITY;
         attend_tiles<T, D>(&r, args, item, head, q, stages, lane);
         const float inverse[2] = {1.0f / row_sum(r.sum[0]), 1.0f / row_sum(r.sum[1])};
-        store_rows<T, D>(args.context, args.cell, r.o, inverse, q, warp_row, (int)first + warp_row,
-                         n_query - warp_row, head * D, lane);
+        store_rows<T, D>(args.context, args.cell, r.o, inverse, q, warp_row, queries.row + warp_row,
+                         queries.n - warp_row, head * D, lane);
         __syncthreads();
     }
 }
@@ -224,5 +227,7 @@ int wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream) {
     if (is_half && args->d_head == 32) return launch_class<__half, 32>(*args, stream);
     if (is_bf16 && args->d_head == 64) return launch_class<__nv_bfloat16, 64>(*args, stream);
     if (is_bf16 && args->d_head == 32) return launch_class<__nv_bfloat16, 32>(*args, stream);
+    if (args->cell == WB_CELL_F32 && (args->d_head == 64 || args->d_head == 32))
+        return wb_launch_attention_f32(args, stream);
     return wb_launch_attention_rows(args, stream);
 }

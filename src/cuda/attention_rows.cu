@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention one query at a time, a warp each: for heads of any size in any cells, and for the last
-// layer of a pruned plan, which has one query a text. A lane scores every 32nd key, then the lanes
-// share out the columns of the values. Scores stay in shared memory.
+// Attention one query at a time, a warp each, for heads of sizes that no tile is made for. A lane
+// scores every 32nd key, then the lanes share out the columns of the values. Scores stay in shared
+// memory.
 #include <math.h>
 
 #include "cuda/cell.cuh"
@@ -64,11 +64,11 @@ __global__ static void attend_items(const __grid_constant__ wb_attention_args ar
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
+        const query_rows queries = queries_of(args, item);
         const int column = unit % args.n_heads * args.d_head;
         const size_t key_at = (size_t)item.first_row * args.ld_key + column;
-        const int end = min(item.n_rows, item.first_query + 64);
-        for (int i = item.first_query + warp; i < end; i += WARPS) {
-            const size_t row = (size_t)item.first_row + i;
+        for (int i = warp; i < queries.n; i += WARPS) {
+            const size_t row = (size_t)queries.row + i;
             const one_query<T> w = {(const T *)args.query + row * args.ld_query + column,
                                     (const T *)args.key + key_at,
                                     (const T *)args.value + key_at,
@@ -78,23 +78,6 @@ __global__ static void attend_items(const __grid_constant__ wb_attention_args ar
             attend_query(w, args.context, row, column, scores[warp], q[warp], lane);
         }
     }
-}
-
-template <typename T>
-__global__ static void attend_first(const __grid_constant__ wb_pruned_args args) {
-    __shared__ float scores[WARPS][MOST_KEYS], q[WARPS][MOST_HEAD];
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int unit = blockIdx.x * WARPS + warp;
-    if (unit >= args.n_texts * args.n_heads) return;
-    const int text = unit / args.n_heads, column = unit % args.n_heads * args.d_head;
-    const size_t key_at = (size_t)args.texts[2 * text] * args.ld_key + column;
-    const one_query<T> w = {(const T *)args.query + (size_t)text * args.ld_query + column,
-                            (const T *)args.key + key_at,
-                            (const T *)args.value + key_at,
-                            args.ld_key,
-                            args.texts[2 * text + 1],
-                            args.d_head};
-    attend_query(w, args.context, (size_t)text, column, scores[warp], q[warp], lane);
 }
 
 template <typename T>
@@ -113,17 +96,4 @@ int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream) {
         case WB_CELL_BF16: return launch_items<__nv_bfloat16>(*args, stream);
         default: return cudaErrorInvalidValue;
     }
-}
-
-int wb_launch_attention_pruned(const wb_pruned_args *args, wb_stream stream) {
-    const unsigned n_blocks = (unsigned)((args->n_texts * args->n_heads + WARPS - 1) / WARPS);
-    switch (args->cell) {
-        case WB_CELL_F32: attend_first<float><<<n_blocks, 32 * WARPS, 0, stream>>>(*args); break;
-        case WB_CELL_F16: attend_first<__half><<<n_blocks, 32 * WARPS, 0, stream>>>(*args); break;
-        case WB_CELL_BF16:
-            attend_first<__nv_bfloat16><<<n_blocks, 32 * WARPS, 0, stream>>>(*args);
-            break;
-        default: return cudaErrorInvalidValue;
-    }
-    return cudaPeekAtLastError();
 }

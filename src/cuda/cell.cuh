@@ -151,6 +151,16 @@ __device__ inline void store_cell(const wb_narrow &narrow, size_t row, int colum
     }
 }
 
+// The queries of an item: rows [row, row + n) of query and context.
+struct query_rows {
+    int row, n;
+};
+
+__device__ inline query_rows queries_of(const wb_attention_args &args, const wb_item &item) {
+    if (args.is_first_only) return {item.text, item.first_query == 0 ? 1 : 0};
+    return {item.first_row + item.first_query, min(64, item.n_rows - item.first_query)};
+}
+
 __device__ inline float warp_sum(float x) {
     for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(~0u, x, step);
     return x;

@@ -67,9 +67,10 @@ static wb_narrow context_of(const wb_gpu *gpu, const wb_gpu_matrix *out_matrix) 
     return (wb_narrow){.rows = w->context, .cell = y, .ld = d};
 }
 
-// All queries of a batch over qkv[m, 3 d_model].
-static wb_status attend(wb_gpu *gpu, const wb_gpu_batch *batch, const wb_narrow *context,
-                        wb_error *err) {
+// All queries of a batch over qkv[m, 3 d_model]; or where query[n_texts, d_model] is given, that of
+// each text's first row, always without scores in memory: there is one row of them.
+static wb_status attend(wb_gpu *gpu, const wb_gpu_batch *batch, const void *query,
+                        const wb_narrow *context, wb_error *err) {
     const wb_shape *shape = &gpu->plan->shape;
     const wb_input_layout *l = &batch->layout;
     const size_t d_bytes = (size_t)shape->d_model * wb_cell_bytes(gpu->weights.y_cell);
@@ -77,8 +78,8 @@ static wb_status attend(wb_gpu *gpu, const wb_gpu_batch *batch, const wb_narrow 
     for (int class = 0; class < WB_N_ITEM_CLASSES; class ++) {
         if (!(batch->classes >> class & 1)) continue;
         const wb_attention_args args = {
-            .query = qkv,
-            .ld_query = 3 * shape->d_model,
+            .query = query ? query : qkv,
+            .ld_query = query ? shape->d_model : 3 * shape->d_model,
             .key = qkv + d_bytes,
             .value = qkv + 2 * d_bytes,
             .ld_key = 3 * shape->d_model,
@@ -91,8 +92,9 @@ static wb_status attend(wb_gpu *gpu, const wb_gpu_batch *batch, const wb_narrow 
             .n_heads = shape->n_heads,
             .d_head = shape->d_head,
             .n_multiprocessors = gpu->n_multiprocessors,
+            .is_first_only = query != NULL,
             .scores = gpu->workspace.scores};
-        const int code = gpu->plan->attention == WB_ATTENTION_FLASH
+        const int code = query || gpu->plan->attention == WB_ATTENTION_FLASH
                              ? wb_launch_attention_flash(&args, gpu->stream)
                              : wb_launch_attention_standard(&args, gpu->stream);
         const wb_status status = wb_device_check(code, "attention", err);
@@ -186,18 +188,7 @@ static wb_status attend_pruned(wb_gpu *gpu, const wb_gpu_batch *batch, int layer
     if (!status) status = multiply_qkv(gpu, layer, first, n_texts, 0, d, w->query, d, err);
     if (status) return status;
     const wb_narrow context = context_of(gpu, matrix_of(gpu, layer, WB_MATRIX_ATTENTION_OUT));
-    const wb_pruned_args args = {.query = w->query,
-                                 .key = qkv + d_bytes,
-                                 .value = qkv + 2 * d_bytes,
-                                 .ld_query = d,
-                                 .ld_key = 3 * d,
-                                 .cell = y,
-                                 .context = context,
-                                 .texts = in_block(batch, batch->layout.texts),
-                                 .n_texts = n_texts,
-                                 .n_heads = shape->n_heads,
-                                 .d_head = shape->d_head};
-    status = wb_device_check(wb_launch_attention_pruned(&args, gpu->stream), "attention", err);
+    status = attend(gpu, batch, w->query, &context, err);
     return status ? status : project(gpu, layer, &context, first->x, n_texts, out, err);
 }
 
@@ -207,7 +198,7 @@ wb_status wb_gpu_attention(wb_gpu *gpu, const wb_gpu_batch *batch, int layer, co
     const int d = gpu->plan->shape.d_model, m = batch->layout.m;
     const wb_narrow context = context_of(gpu, matrix_of(gpu, layer, WB_MATRIX_ATTENTION_OUT));
     wb_status status = multiply_qkv(gpu, layer, in, m, 0, 3 * d, gpu->workspace.wide, 3 * d, err);
-    if (!status) status = attend(gpu, batch, &context, err);
+    if (!status) status = attend(gpu, batch, NULL, &context, err);
     return status ? status : project(gpu, layer, &context, in->x, m, out, err);
 }
 

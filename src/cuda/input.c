@@ -84,7 +84,7 @@ static writer open_writer(void *block, const wb_input_layout *l) {
 
 // The text's items; materialised attention takes all texts 64 queries at a time. Returns its class.
 static wb_item_class add_items(const writer *w, const wb_plan *plan, const wb_batch_text *text,
-                               int64_t score) {
+                               int number, int64_t score) {
     const bool is_flash = plan->attention == WB_ATTENTION_FLASH;
     const wb_item_class class = is_flash && text->n_rows <= SHORT_ROWS    ? WB_ITEMS_32
                                 : is_flash && text->n_rows <= MIDDLE_ROWS ? WB_ITEMS_64
@@ -94,6 +94,7 @@ static wb_item_class add_items(const writer *w, const wb_plan *plan, const wb_ba
                                                         .n_rows = text->n_rows,
                                                         .n_valid = text->n_valid,
                                                         .first_query = first,
+                                                        .text = number,
                                                         .score = score};
     return class;
 }
@@ -109,7 +110,7 @@ int wb_input_fill(void *block, const wb_input_layout *l, const wb_plan *plan,
         fill_rows(w.ids + text->first_row, w.position + text->first_row, text);
         w.texts[2 * i] = text->first_row;
         w.texts[2 * i + 1] = text->n_valid;
-        if (text->n_valid > 0) classes |= 1 << add_items(&w, plan, text, score);
+        if (text->n_valid > 0) classes |= 1 << add_items(&w, plan, text, i, score);
         score += (int64_t)plan->shape.n_heads * text->n_rows * round_up(text->n_rows, 8);
     }
     for (int i = batch->n_rows; i < l->m; i++) w.ids[i] = w.position[i] = 0;

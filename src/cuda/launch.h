@@ -105,6 +105,7 @@ typedef struct wb_item {
     int n_rows;       // queries of the text, padding included
     int n_valid;      // keys
     int first_query;  // of this item; an item ends at the next 64 queries or the text's end
+    int text;         // of the batch: the row of its query and context where there is one a text
     int64_t score;    // where the text's first head's scores begin; materialised attention only
 } wb_item;
 
@@ -129,12 +130,17 @@ typedef struct wb_attention_args {
     wb_item_class item_class;
     int n_heads, d_head;
     int n_multiprocessors;
-    void *scores;  // materialised attention only
+    bool is_first_only;  // one query a text, at query[text, ld_query] -> context[text]: the last
+                         // layer of a pruned plan
+    void *scores;        // materialised attention only; never with is_first_only
 } wb_attention_args;
 
 // context <- softmax(q k^T / sqrt(d_head)) v, scores never in memory. f16 and bf16 with heads of 32
 // or 64 on tensor cores, all else as below.
 int wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream);
+
+// The same in f32 on the plain units, for heads of 32 or 64.
+int wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream);
 
 // The same one query at a time, for any cells and heads of at most 256.
 int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream);
@@ -142,16 +148,5 @@ int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream);
 // The materialised form: scores to memory, softmax over them, their product with the values. All
 // items are of the class long. A row of scores has n_rows rounded up to 8 cells.
 int wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream);
-
-// One query a text, at query[text, ld_query] -> context[text]: the last layer of a pruned plan.
-typedef struct wb_pruned_args {
-    const void *query, *key, *value;
-    int ld_query, ld_key;
-    wb_cell cell;
-    wb_narrow context;
-    const int32_t *texts;  // [n_texts, 2]
-    int n_texts, n_heads, d_head;
-} wb_pruned_args;
-int wb_launch_attention_pruned(const wb_pruned_args *args, wb_stream stream);
 
 #endif

@@ -6,12 +6,13 @@
 
 // The forms of one product, dearest epilogue first.
 typedef struct form {
+    bool has_narrow;  // the result in fp8
     bool has_residual, has_activation, has_bias;
 } form;
 
 static const form forms[] = {
-    {true, true, true},   {false, true, true},   {true, false, true},
-    {false, false, true}, {false, false, false},
+    {true, false, true, true},  {false, true, true, true},   {false, false, true, true},
+    {false, true, false, true}, {false, false, false, true}, {false, false, false, false},
 };
 
 wb_narrow wb_narrow_for(const wb_gpu_matrix *matrix, wb_cell x_cell, void *rows, float *scale,
@@ -66,8 +67,8 @@ static bool can_activate(const wb_gpu *gpu, const wb_gpu_linear *l) {
 
 // Whether the library can write narrow itself: fp8 with one scale.
 static bool can_narrow(const wb_gpu_linear *l) {
-    return l->narrow.cell == WB_CELL_FP8 && !l->narrow.row_scale && !l->narrow.column_multiplier &&
-           l->multiplier;
+    return l->narrow.rows && l->narrow.cell == WB_CELL_FP8 && l->matrix->cell == WB_CELL_FP8 &&
+           !l->narrow.row_scale && !l->narrow.column_multiplier && l->multiplier;
 }
 
 static wb_gpu_product describe(const wb_gpu *gpu, const wb_gpu_linear *l, const form *f,
@@ -94,8 +95,7 @@ static wb_gpu_product describe(const wb_gpu *gpu, const wb_gpu_linear *l, const 
         p.is_scale_per_row = matrix->precision == WB_FP8_DYNAMIC;
         p.x_scale = p.is_scale_per_row ? l->x_scale : matrix->x_scale_there;
         p.w_scale = matrix->w_scale + (p.is_scale_per_row ? l->first : 0);
-        // After the activation only: a result in fp8 cannot be finished.
-        if (l->narrow.rows && f->has_activation && can_narrow(l)) {
+        if (f->has_narrow) {
             p.y = l->narrow.rows;
             p.y_cell = WB_CELL_FP8;
             p.ld_y = l->narrow.ld;
@@ -140,7 +140,7 @@ static wb_status forward_i8(wb_gpu *gpu, const wb_gpu_linear *l, wb_error *err) 
                               .y_cell = WB_CELL_I32,
                               .ld_y = l->n,
                               .side_cell = WB_CELL_I32};
-    const form none = {false, false, false};
+    const form none = {false, false, false, false};
     const wb_status status = wb_products_run(gpu->products, &p, gpu->stream, err);
     return status ? status : finish(gpu, l, &none, err);
 }
@@ -153,6 +153,7 @@ wb_status wb_gpu_linear_forward(wb_gpu *gpu, const wb_gpu_linear *l, bool *is_ad
     wb_status status = prepare_weights(gpu, l, &w, err);
     for (size_t i = 0; i < sizeof forms / sizeof *forms && !status; i++) {
         const form *f = &forms[i];
+        if (f->has_narrow && !can_narrow(l)) continue;
         if (f->has_residual && !l->residual) continue;
         if (f->has_activation && !can_activate(gpu, l)) continue;
         const wb_gpu_product p = describe(gpu, l, f, w);
@@ -161,7 +162,7 @@ wb_status wb_gpu_linear_forward(wb_gpu *gpu, const wb_gpu_linear *l, bool *is_ad
         if (status || !is_possible) continue;
         status = wb_products_run(gpu->products, &p, gpu->stream, err);
         if (is_added) *is_added = f->has_residual;
-        const bool is_narrow = !l->narrow.rows || p.y == l->narrow.rows;
+        const bool is_narrow = !l->narrow.rows || f->has_narrow;
         const bool is_whole = f->has_bias && (f->has_activation || l->activation == WB_LINEAR);
         if (status || (is_whole && is_narrow)) return status;
         return finish(gpu, l, f, err);

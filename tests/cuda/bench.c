@@ -156,10 +156,6 @@ static void run_flash(check *c, void *context) {
     check_gpu(wb_launch_attention_flash(context, c->stream), "flash");
 }
 
-static void run_pruned(check *c, void *context) {
-    check_gpu(wb_launch_attention_pruned(context, c->stream), "pruned");
-}
-
 static void report(const char *name, double us, double n_bytes, double limit) {
     const double rate = n_bytes / us * 1e-3;
     printf("%-44s %8.1f us  %7.0f GB/s  %5.1f %% of the copy's pace\n", name, us, rate,
@@ -218,13 +214,12 @@ static void bench_attention(check *c, const bench_options *options, double limit
         const size_t m = (size_t)n_texts * (size_t)length;
         check_begin(c, "attention");
         wb_item *items = new_array((size_t)n_items, sizeof *items);
-        int32_t *texts = new_array(2 * (size_t)n_texts, 4);
         for (int k = 0; k < n_items; k++)
             items[k] = (wb_item){.first_row = k / per_text * length,
                                  .n_rows = length,
                                  .n_valid = length,
-                                 .first_query = k % per_text * 64};
-        for (int k = 0; k < n_texts; k++) texts[2 * k] = k * length, texts[2 * k + 1] = length;
+                                 .first_query = k % per_text * 64,
+                                 .text = k / per_text};
         const uint16_t *qkv = bench_random(c, m * 3 * (size_t)d, WB_CELL_F16, 2.0f);
         wb_attention_args args = {
             .query = qkv,
@@ -250,21 +245,11 @@ static void bench_attention(check *c, const bench_options *options, double limit
         snprintf(name, sizeof name, "attention f16, %3d a text, %5.1f TFLOP/s", length,
                  flops / us * 1e-6);
         report(name, us, 8.0 * (double)m * d, limit);
-        const wb_pruned_args pruned = {.query = qkv,
-                                       .key = qkv + d,
-                                       .value = qkv + 2 * d,
-                                       .ld_query = d,
-                                       .ld_key = 3 * d,
-                                       .cell = WB_CELL_F16,
-                                       .context = args.context,
-                                       .texts = check_upload(c, texts, 2 * (size_t)n_texts * 4),
-                                       .n_texts = n_texts,
-                                       .n_heads = n_heads,
-                                       .d_head = 64};
+        args.is_first_only = true;
+        args.ld_query = d;
         snprintf(name, sizeof name, "one query a text, %3d a text", length);
-        report(name, bench_time(c, run_pruned, (void *)(uintptr_t)&pruned, 10), 4.0 * (double)m * d,
-               limit);
-        wb_free(items), wb_free(texts);
+        report(name, bench_time(c, run_flash, &args, 10), 4.0 * (double)m * d, limit);
+        wb_free(items);
     }
     check_begin(c, "end");
 }

@@ -121,6 +121,7 @@ static int list_items(wb_item *items, const scene *s, int class, bool is_flash) 
                                    .n_rows = s->rows[i],
                                    .n_valid = s->valid[i],
                                    .first_query = first,
+                                   .text = i,
                                    .score = score};
         score += (int64_t)s->n_heads * s->rows[i] * ((s->rows[i] + 7) / 8 * 8);
     }
@@ -149,22 +150,24 @@ static wb_narrow draw_context(check *c, const scene *s, int n_rows) {
     return context;
 }
 
-static void run_scene(check *c, const scene *s, bool is_flash, const wb_narrow *context) {
+static void run_scene(check *c, const scene *s, bool is_flash, const void *query,
+                      const wb_narrow *context) {
     const size_t d_bytes = width_of(s) * wb_cell_bytes(s->cell);
     size_t n_scores = 0;
     for (int i = 0; i < s->n_texts; i++)
         n_scores += (size_t)(s->n_heads * s->rows[i]) * (size_t)((s->rows[i] + 7) / 8 * 8);
-    wb_attention_args args = {.query = s->there,
+    wb_attention_args args = {.query = query ? query : s->there,
                               .key = (const uint8_t *)s->there + d_bytes,
                               .value = (const uint8_t *)s->there + 2 * d_bytes,
-                              .ld_query = 3 * (int)width_of(s),
+                              .ld_query = (query ? 1 : 3) * (int)width_of(s),
                               .ld_key = 3 * (int)width_of(s),
                               .cell = s->cell,
                               .context = *context,
                               .n_heads = s->n_heads,
                               .d_head = s->d_head,
-                              .n_multiprocessors = c->n_multiprocessors};
-    if (!is_flash) args.scores = check_poisoned(c, n_scores * wb_cell_bytes(s->cell));
+                              .n_multiprocessors = c->n_multiprocessors,
+                              .is_first_only = query != NULL};
+    if (!is_flash && !query) args.scores = check_poisoned(c, n_scores * wb_cell_bytes(s->cell));
     for (int class = 0; class < WB_N_ITEM_CLASSES; class ++) {
         wb_item items[MOST_TEXTS * 8];
         const int32_t n = list_items(items, s, class, is_flash);
@@ -173,8 +176,8 @@ static void run_scene(check *c, const scene *s, bool is_flash, const wb_narrow *
         args.n_items = check_upload(c, &n, sizeof n);
         args.most_items = n + check_below(c, 3);
         args.item_class = (wb_item_class) class;
-        check_gpu(is_flash ? wb_launch_attention_flash(&args, c->stream)
-                           : wb_launch_attention_standard(&args, c->stream),
+        check_gpu(is_flash || query ? wb_launch_attention_flash(&args, c->stream)
+                                    : wb_launch_attention_standard(&args, c->stream),
                   "attention");
     }
 }
@@ -189,7 +192,7 @@ static void check_kind(check *c, bool is_flash, int rounds) {
         const wb_narrow context = draw_context(c, &s, s.n_rows);
         double magnitude;
         double *want = oracle(&s, &magnitude);
-        run_scene(c, &s, is_flash, &context);
+        run_scene(c, &s, is_flash, NULL, &context);
         // Probabilities and, materialised, scores are rounded to the cell; sums are f32.
         const double slack = magnitude * (2.0 * cell_epsilon(cell) + 4e-6);
         compare(c, &s, &context, want, slack);
@@ -214,35 +217,22 @@ void check_pruned(check *c) {
         const wb_cell cell = cells[check_below(c, 3)];
         scene s;
         open_scene(&s, c, cell, heads[check_below(c, 5)], check_below(c, 4) ? 130 : 512);
-        const size_t d = width_of(&s), d_bytes = d * wb_cell_bytes(cell);
+        const size_t d = width_of(&s);
         const wb_narrow context = draw_context(c, &s, s.n_texts);
         float *query = new_array((size_t)s.n_texts * d, sizeof *query);
         double *want = new_array((size_t)s.n_texts * d, sizeof *want);
-        int32_t texts[2 * MOST_TEXTS];
-        wb_pruned_args args = {.key = (const uint8_t *)s.there + d_bytes,
-                               .value = (const uint8_t *)s.there + 2 * d_bytes,
-                               .ld_query = (int)d,
-                               .ld_key = 3 * (int)d,
-                               .cell = cell,
-                               .context = context,
-                               .n_texts = s.n_texts,
-                               .n_heads = s.n_heads,
-                               .d_head = s.d_head};
-        args.query = check_random(c, query, (size_t)s.n_texts * d, cell, 2.0f);
+        const void *there = check_random(c, query, (size_t)s.n_texts * d, cell, 2.0f);
         double slack = 0.0;
-        for (int text = 0; text < s.n_texts; text++) {
-            texts[2 * text] = s.first_row[text], texts[2 * text + 1] = s.valid[text];
+        for (int text = 0; text < s.n_texts; text++)
             for (int head = 0; head < s.n_heads; head++) {
                 const size_t at = (size_t)text * d + (size_t)(head * s.d_head);
                 double magnitude;
                 attend_oracle(want + at, &magnitude, &s, text, head, query + at);
                 slack = fmax(slack, magnitude);
             }
-        }
-        args.texts = check_upload(c, texts, sizeof texts);
-        check_gpu(wb_launch_attention_pruned(&args, c->stream), "pruned attention");
-        check_narrow(c, &context, want, s.n_texts, (int)d, slack * (cell_epsilon(cell) + 4e-6),
-                     NULL);
+        run_scene(c, &s, check_below(c, 2), there, &context);
+        check_narrow(c, &context, want, s.n_texts, (int)d,
+                     slack * (2.0 * cell_epsilon(cell) + 4e-6), NULL);
         wb_free(query), wb_free(want), wb_free(s.qkv);
         if (c->has_failed) break;
     }
