@@ -131,6 +131,7 @@ __global__ static void __launch_bounds__(TILE *TILE / 16)
     extern __shared__ float4 shared[];
     float *q = (float *)shared, *k = q + D * WIDE, *p = k + D * WIDE, *v = p + TILE * WIDE;
     const place<TILE> at = place_of_thread<TILE>();
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -169,9 +170,8 @@ static int launch_tiles(const wb_attention_args &args, cudaStream_t stream) {
     const cudaError_t code = cudaFuncSetAttribute(
         flash_f32<D, TILE>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)n_bytes);
     if (code) return code;
-    flash_f32<D, TILE>
-        <<<(unsigned)(n_units < most ? n_units : most), THREADS, n_bytes, stream>>>(args);
-    return cudaPeekAtLastError();
+    return launch_after(flash_f32<D, TILE>, (unsigned)(n_units < most ? n_units : most), THREADS,
+                        n_bytes, stream, args);
 }
 
 int wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream) {

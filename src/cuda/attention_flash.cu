@@ -17,16 +17,28 @@ __device__ static float exponent_scale(int d_head) {
     return 1.44269504f * rsqrtf((float)d_head);
 }
 
+// left <- 16 queries from number first of n, as left sides of products, zeros past the last:
+// straight from memory, because each is used once, and shared memory is what limits how many warps
+// there are.
+template <typename T, int D>
+__device__ static void load_queries(uint32_t left[D / 16][4], const T *query, int ld, int first,
+                                    int n, int lane) {
+    const int row = first + lane / 4, column = 2 * (lane % 4);
+#pragma unroll
+    for (int step = 0; step < D / 16; step++)
+        for (int i = 0; i < 4; i++) {
+            const int r = row + 8 * (i % 2), c = 16 * step + column + 8 * (i / 2);
+            left[step][i] = r < n ? *(const uint32_t *)(query + (size_t)r * ld + c) : 0;
+        }
+}
+
 // 16 queries, from number first of those at hand, against all keys of their text, KEYS at most,
-// with one softmax.
+// with one softmax; room is for 16 rows.
 template <typename T, int D, int KEYS>
 __device__ static void attend_short(const wb_attention_args &args, const query_rows &queries,
-                                    int n_valid, int head, T *q, const T *k, const T *v, int first,
-                                    int lane) {
+                                    int n_valid, int head, const uint32_t left[D / 16][4],
+                                    const T *k, const T *v, T *room, int first, int lane) {
     constexpr int N = KEYS / 8;
-    uint32_t left[D / 16][4];
-#pragma unroll
-    for (int step = 0; step < D / 16; step++) load_left<T, D>(left[step], q, first, step, lane);
     float s[N][4];
     multiply_keys<T, D, N>(s, left, k, n_valid, lane);
 
@@ -48,35 +60,42 @@ __device__ static void attend_short(const wb_attention_args &args, const query_r
     float o[D / 8][4] = {};
     multiply_values<T, D, N>(o, s, v, n_valid, lane);
     const float inverse[2] = {1.0f / row_sum(sum[0]), 1.0f / row_sum(sum[1])};
-    store_rows<T, D>(args.context, args.cell, o, inverse, q, first, queries.row + first,
+    store_rows<T, D>(args.context, args.cell, o, inverse, room, 0, queries.row + first,
                      queries.n - first, head * D, lane);
 }
 
-// One warp, one head of a text of at most KEYS rows; query, key and value in shared memory.
+// One warp, one head of a text of at most KEYS rows; keys and values in shared memory.
 template <typename T, int D, int KEYS>
 __global__ static void __launch_bounds__(32 * WARPS)
     flash_short(const __grid_constant__ wb_attention_args args) {
     extern __shared__ uint4 shared[];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    T *q = (T *)shared + warp * 3 * KEYS * D, *k = q + KEYS * D, *v = k + KEYS * D;
+    T *k = (T *)shared + warp * (2 * KEYS + 16) * D, *v = k + KEYS * D, *room = v + KEYS * D;
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x * WARPS + warp; unit < n_units; unit += gridDim.x * WARPS) {
         const wb_item item = args.items[unit / args.n_heads];
         const query_rows queries = queries_of(args, item);
-        const int head = unit % args.n_heads;
+        const int head = unit % args.n_heads, n_keys = (item.n_valid + 15) & ~15;
         const T *query = (const T *)args.query + (size_t)queries.row * args.ld_query + head * D;
         const size_t key_at = (size_t)item.first_row * args.ld_key + head * D;
-        const int n_query = (queries.n + 15) & ~15, n_keys = (item.n_valid + 15) & ~15;
-        load_tile<T, D>(q, query, args.ld_query, n_query, queries.n, lane, 32);
         load_tile<T, D>(k, (const T *)args.key + key_at, args.ld_key, n_keys, item.n_valid, lane,
                         32);
         load_tile<T, D>(v, (const T *)args.value + key_at, args.ld_key, n_keys, item.n_valid, lane,
                         32);
         copy_commit();
+        uint32_t left[D / 16][4], next[D / 16][4] = {};
+        load_queries<T, D>(left, query, args.ld_query, 0, queries.n, lane);
         copy_wait<0>();
         __syncwarp();
-        for (int first = 0; first < queries.n; first += 16)
-            attend_short<T, D, KEYS>(args, queries, item.n_valid, head, q, k, v, first, lane);
+        for (int first = 0; first < queries.n; first += 16) {
+            if (first + 16 < queries.n)
+                load_queries<T, D>(next, query, args.ld_query, first + 16, queries.n, lane);
+            attend_short<T, D, KEYS>(args, queries, item.n_valid, head, left, k, v, room, first,
+                                     lane);
+            for (int step = 0; step < D / 16; step++)
+                for (int i = 0; i < 4; i++) left[step][i] = next[step][i];
+        }
     }
 }
 
@@ -167,6 +186,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     extern __shared__ uint4 shared[];
     T *q = (T *)shared, *stages = q + TILE * D;
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -202,9 +222,8 @@ static int launch_resident(void (*kernel)(const wb_attention_args), const wb_att
     const int64_t n_blocks = (n_units + units_per_block - 1) / units_per_block;
     const int64_t resident = (int64_t)per_multiprocessor * args.n_multiprocessors;
     if (n_blocks == 0 || resident == 0) return n_blocks ? cudaErrorInvalidConfiguration : 0;
-    kernel<<<(unsigned)(n_blocks < resident ? n_blocks : resident), 32 * WARPS, shared_bytes,
-             stream>>>(args);
-    return cudaPeekAtLastError();
+    return launch_after(kernel, (unsigned)(n_blocks < resident ? n_blocks : resident), 32 * WARPS,
+                        shared_bytes, stream, args);
 }
 
 template <typename T, int D>
@@ -212,11 +231,11 @@ static int launch_class(const wb_attention_args &args, cudaStream_t stream) {
     const size_t row_bytes = D * sizeof(T);
     switch (args.item_class) {
         case WB_ITEMS_32:
-            return launch_resident(flash_short<T, D, 32>, args, WARPS, WARPS * 3 * 32 * row_bytes,
-                                   stream);
+            return launch_resident(flash_short<T, D, 32>, args, WARPS,
+                                   WARPS * (2 * 32 + 16) * row_bytes, stream);
         case WB_ITEMS_64:
-            return launch_resident(flash_short<T, D, 64>, args, WARPS, WARPS * 3 * 64 * row_bytes,
-                                   stream);
+            return launch_resident(flash_short<T, D, 64>, args, WARPS,
+                                   WARPS * (2 * 64 + 16) * row_bytes, stream);
         default: return launch_resident(flash_long<T, D>, args, 1, 5 * TILE * row_bytes, stream);
     }
 }

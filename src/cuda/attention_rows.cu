@@ -61,6 +61,7 @@ template <typename T>
 __global__ static void attend_items(const __grid_constant__ wb_attention_args args) {
     __shared__ float scores[WARPS][MOST_KEYS], q[WARPS][MOST_HEAD];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -85,8 +86,8 @@ static int launch_items(const wb_attention_args &args, cudaStream_t stream) {
     const int64_t n_units = (int64_t)args.most_items * args.n_heads;
     const int64_t most = 16 * (int64_t)args.n_multiprocessors;
     if (n_units == 0) return 0;
-    attend_items<T><<<(unsigned)(n_units < most ? n_units : most), 32 * WARPS, 0, stream>>>(args);
-    return cudaPeekAtLastError();
+    return launch_after(attend_items<T>, (unsigned)(n_units < most ? n_units : most), 32 * WARPS, 0,
+                        stream, args);
 }
 
 int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream) {

@@ -30,6 +30,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     score_tiles(const __grid_constant__ wb_attention_args args) {
     __shared__ alignas(16) T q[TILE * D], k[TILE * D];
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -81,6 +82,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     context_tiles(const __grid_constant__ wb_attention_args args) {
     __shared__ alignas(16) T p[TILE * TILE], v[TILE * D];
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -143,6 +145,19 @@ __device__ static void load_transposed(float (*to)[TILE + 4], const T *from, int
     }
 }
 
+// The same by 16 bytes: neighbouring lanes have neighbouring rows, so that what they write lies in
+// different banks. n_columns is a multiple of 4.
+__device__ static void load_transposed4(float (*to)[TILE + 4], const float *from, int ld,
+                                        int n_rows, int first, int n_columns) {
+    for (int i = threadIdx.x; i < TILE * SLICE / 4; i += SIMT_THREADS) {
+        const int row = i % TILE, k = 4 * (i / TILE);
+        float4 x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (row < n_rows && first + k < n_columns)
+            x = *(const float4 *)(from + (size_t)row * ld + first + k);
+        to[k][row] = x.x, to[k + 1][row] = x.y, to[k + 2][row] = x.z, to[k + 3][row] = x.w;
+    }
+}
+
 // to[SLICE][64] <- from[row, ld], 64 columns of rows [0, SLICE).
 template <typename T>
 __device__ static void load_slice(float (*to)[TILE + 4], const T *from, int ld, int n_rows,
@@ -154,10 +169,23 @@ __device__ static void load_slice(float (*to)[TILE + 4], const T *from, int ld, 
     }
 }
 
-template <typename T>
+__device__ static void load_slice4(float (*to)[TILE + 4], const float *from, int ld, int n_rows,
+                                   int n_columns) {
+    for (int i = threadIdx.x; i < TILE * SLICE / 4; i += SIMT_THREADS) {
+        const int row = i / (TILE / 4), column = 4 * (i % (TILE / 4));
+        float4 x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (row < n_rows && column < n_columns)
+            x = *(const float4 *)(from + (size_t)row * ld + column);
+        *(float4 *)&to[row][column] = x;
+    }
+}
+
+// IS_WIDE: f32, and heads of a multiple of 4.
+template <typename T, bool IS_WIDE>
 __global__ static void __launch_bounds__(SIMT_THREADS)
     score_plain(const __grid_constant__ wb_attention_args args) {
     __shared__ float q[SLICE][TILE + 4], k[SLICE][TILE + 4];
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads, d = args.d_head;
     const float scale = rsqrtf((float)d);
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -173,8 +201,13 @@ __global__ static void __launch_bounds__(SIMT_THREADS)
                 (const T *)args.key + (size_t)(item.first_row + first) * args.ld_key + head * d;
             float sums[4][4] = {};
             for (int c = 0; c < d; c += SLICE) {
-                load_transposed(q, query, args.ld_query, n_query, c, d);
-                load_transposed(k, key, args.ld_key, n_keys, c, d);
+                if constexpr (IS_WIDE) {
+                    load_transposed4(q, query, args.ld_query, n_query, c, d);
+                    load_transposed4(k, key, args.ld_key, n_keys, c, d);
+                } else {
+                    load_transposed(q, query, args.ld_query, n_query, c, d);
+                    load_transposed(k, key, args.ld_key, n_keys, c, d);
+                }
                 __syncthreads();
                 multiply_slice(sums, q, k);
                 __syncthreads();
@@ -189,10 +222,11 @@ __global__ static void __launch_bounds__(SIMT_THREADS)
     }
 }
 
-template <typename T>
+template <typename T, bool IS_WIDE>
 __global__ static void __launch_bounds__(SIMT_THREADS)
     context_plain(const __grid_constant__ wb_attention_args args) {
     __shared__ float p[SLICE][TILE + 4], v[SLICE][TILE + 4];
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads, d = args.d_head;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -203,8 +237,14 @@ __global__ static void __launch_bounds__(SIMT_THREADS)
             for (int first = 0; first < item.n_rows; first += SLICE) {
                 const T *value = (const T *)args.value + head * d + c +
                                  (size_t)(item.first_row + first) * args.ld_key;
-                load_transposed(p, scores, score_ld(item), n_query, first, item.n_rows);
-                load_slice(v, value, args.ld_key, item.n_rows - first, d - c);
+                const int ld = score_ld(item);
+                if constexpr (IS_WIDE) {
+                    load_transposed4(p, scores, ld, n_query, first, ld);
+                    load_slice4(v, value, args.ld_key, item.n_rows - first, d - c);
+                } else {
+                    load_transposed(p, scores, ld, n_query, first, item.n_rows);
+                    load_slice(v, value, args.ld_key, item.n_rows - first, d - c);
+                }
                 __syncthreads();
                 multiply_slice(sums, p, v);
                 __syncthreads();
@@ -228,6 +268,7 @@ template <typename T>
 __global__ static void __launch_bounds__(32 * WARPS)
     softmax_rows(const __grid_constant__ wb_attention_args args) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
         const wb_item item = args.items[unit / args.n_heads];
@@ -258,10 +299,10 @@ static int launch_three(void (*scores)(const wb_attention_args),
     const int64_t most = 16 * (int64_t)args.n_multiprocessors;
     const unsigned n_blocks = (unsigned)(n_units < most ? n_units : most);
     if (n_blocks == 0) return 0;
-    scores<<<n_blocks, n_threads, 0, stream>>>(args);
-    softmax<<<n_blocks, 32 * WARPS, 0, stream>>>(args);
-    context<<<n_blocks, n_threads, 0, stream>>>(args);
-    return cudaPeekAtLastError();
+    int code = launch_after(scores, n_blocks, n_threads, 0, stream, args);
+    if (!code) code = launch_after(softmax, n_blocks, 32 * WARPS, 0, stream, args);
+    if (!code) code = launch_after(context, n_blocks, n_threads, 0, stream, args);
+    return code;
 }
 
 template <typename T, int D>
@@ -270,10 +311,10 @@ static int launch_tiles(const wb_attention_args &args, cudaStream_t stream) {
                         stream);
 }
 
-template <typename T>
+template <typename T, bool IS_WIDE>
 static int launch_plain(const wb_attention_args &args, cudaStream_t stream) {
-    return launch_three(score_plain<T>, softmax_rows<T>, context_plain<T>, SIMT_THREADS, args,
-                        stream);
+    return launch_three(score_plain<T, IS_WIDE>, softmax_rows<T>, context_plain<T, IS_WIDE>,
+                        SIMT_THREADS, args, stream);
 }
 
 int wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream) {
@@ -282,7 +323,8 @@ int wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream
     if (is_half && args->d_head == 32) return launch_tiles<__half, 32>(*args, stream);
     if (is_bf16 && args->d_head == 64) return launch_tiles<__nv_bfloat16, 64>(*args, stream);
     if (is_bf16 && args->d_head == 32) return launch_tiles<__nv_bfloat16, 32>(*args, stream);
-    if (is_half) return launch_plain<__half>(*args, stream);
-    if (is_bf16) return launch_plain<__nv_bfloat16>(*args, stream);
-    return launch_plain<float>(*args, stream);
+    if (is_half) return launch_plain<__half, false>(*args, stream);
+    if (is_bf16) return launch_plain<__nv_bfloat16, false>(*args, stream);
+    return args->d_head % 4 ? launch_plain<float, false>(*args, stream)
+                            : launch_plain<float, true>(*args, stream);
 }

@@ -14,6 +14,35 @@ extern "C" {
 #include "cuda/launch.h"
 }
 
+// Every kernel here is launched while the one before it in the stream still runs, and waits for its
+// results with wait_for_predecessor(), before it reads or writes anything: launching then costs
+// next to nothing, which single texts are made of.
+__device__ inline void wait_for_predecessor() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+template <typename... Args>
+int launch_after(void (*kernel)(Args...), unsigned n_blocks, unsigned n_threads,
+                 size_t shared_bytes, cudaStream_t stream, Args... args) {
+    cudaLaunchAttribute early;
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(n_blocks);
+    config.blockDim = dim3(n_threads);
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream;
+    config.attrs = &early;
+    int device = 0, major = 0;
+    cudaError_t code = cudaGetDevice(&device);
+    if (!code) code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (code) return code;
+    config.numAttrs = major >= 9 ? 1 : 0;  // Ampere waits as it always did
+    return cudaLaunchKernelEx(&config, kernel, args...);
+}
+
 struct alignas(16) half8 {
     __half2 v[4];
 };

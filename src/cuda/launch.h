@@ -68,6 +68,10 @@ typedef struct wb_finish_args {
 } wb_finish_args;
 int wb_launch_finish(const wb_finish_args *args, wb_stream stream);
 
+// cells[n] <- gelu of themselves in e4m3, n a multiple of 16; a cell stands for cell * *scale
+// before and after. The tanh form: its 5e-4 are far below a cell's own step.
+int wb_launch_gelu_fp8(void *cells, size_t n, const float *scale, wb_stream stream);
+
 // The largest width norm and finish take.
 enum { WB_CUDA_MOST_NORM = 2048, WB_CUDA_MOST_WIDTH = 8192 };
 
@@ -97,6 +101,21 @@ typedef struct wb_classify_args {
     int m, d, n_labels;
 } wb_classify_args;
 int wb_launch_classify(const wb_classify_args *args, wb_stream stream);
+
+// ---- skinny.cu ----
+
+// y[m, n] <- activation(x[m, k] . w[n, k]^T + bias + residual) for few rows.
+typedef struct wb_skinny_args {
+    const void *x, *w;     // in cell
+    const float *bias;     // [n]
+    const void *residual;  // [m, ld_y] in cell, or NULL
+    void *y;               // [m, ld_y] in y_cell
+    wb_cell cell, y_cell;  // f16 or bf16; the same, or f32
+    int ld_y, m, n, k;
+    wb_activation activation;
+} wb_skinny_args;
+bool wb_skinny_takes(const wb_skinny_args *args);
+int wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
 
 // ---- attention: one item is one text, or 64 of its queries ----
 

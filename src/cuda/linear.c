@@ -6,13 +6,19 @@
 
 // The forms of one product, dearest epilogue first.
 typedef struct form {
-    bool has_narrow;  // the result in fp8
+    bool has_narrow;      // the result in fp8
+    bool has_gelu_after;  // and gelu over its cells, in place
     bool has_residual, has_activation, has_bias;
 } form;
 
 static const form forms[] = {
-    {true, false, true, true},  {false, true, true, true},   {false, false, true, true},
-    {false, true, false, true}, {false, false, false, true}, {false, false, false, false},
+    {.has_narrow = true, .has_activation = true, .has_bias = true},
+    {.has_narrow = true, .has_gelu_after = true, .has_bias = true},
+    {.has_residual = true, .has_activation = true, .has_bias = true},
+    {.has_activation = true, .has_bias = true},
+    {.has_residual = true, .has_bias = true},
+    {.has_bias = true},
+    {.has_bias = false},
 };
 
 wb_narrow wb_narrow_for(const wb_gpu_matrix *matrix, wb_cell x_cell, void *rows, float *scale,
@@ -140,9 +146,30 @@ static wb_status forward_i8(wb_gpu *gpu, const wb_gpu_linear *l, wb_error *err) 
                               .y_cell = WB_CELL_I32,
                               .ld_y = l->n,
                               .side_cell = WB_CELL_I32};
-    const form none = {false, false, false, false};
+    const form none = {.has_bias = false};
     const wb_status status = wb_products_run(gpu->products, &p, gpu->stream, err);
     return status ? status : finish(gpu, l, &none, err);
+}
+
+// Few rows in 16 bits: all in one kernel of ours.
+static bool forward_skinny(wb_gpu *gpu, const wb_gpu_linear *l, const void *w, bool *is_added,
+                           wb_status *status, wb_error *err) {
+    const wb_skinny_args args = {.x = l->x,
+                                 .w = w,
+                                 .bias = l->matrix->bias + l->first,
+                                 .residual = l->residual,
+                                 .y = l->y,
+                                 .cell = l->matrix->cell,
+                                 .y_cell = l->y_cell,
+                                 .ld_y = l->ld_y,
+                                 .m = l->m,
+                                 .n = l->n,
+                                 .k = l->matrix->k,
+                                 .activation = l->activation};
+    if (l->narrow.rows || !wb_skinny_takes(&args)) return false;
+    *status = wb_device_check(wb_launch_skinny(&args, gpu->stream), "a product of few rows", err);
+    if (is_added) *is_added = l->residual != NULL;
+    return true;
 }
 
 wb_status wb_gpu_linear_forward(wb_gpu *gpu, const wb_gpu_linear *l, bool *is_added,
@@ -151,9 +178,11 @@ wb_status wb_gpu_linear_forward(wb_gpu *gpu, const wb_gpu_linear *l, bool *is_ad
     if (l->matrix->cell == WB_CELL_I8) return forward_i8(gpu, l, err);
     const void *w = NULL;
     wb_status status = prepare_weights(gpu, l, &w, err);
+    if (!status && forward_skinny(gpu, l, w, is_added, &status, err)) return status;
     for (size_t i = 0; i < sizeof forms / sizeof *forms && !status; i++) {
         const form *f = &forms[i];
         if (f->has_narrow && !can_narrow(l)) continue;
+        if (f->has_gelu_after && (l->activation != WB_GELU || !is_gelu_library(gpu, l))) continue;
         if (f->has_residual && !l->residual) continue;
         if (f->has_activation && !can_activate(gpu, l)) continue;
         const wb_gpu_product p = describe(gpu, l, f, w);
@@ -162,6 +191,10 @@ wb_status wb_gpu_linear_forward(wb_gpu *gpu, const wb_gpu_linear *l, bool *is_ad
         if (status || !is_possible) continue;
         status = wb_products_run(gpu->products, &p, gpu->stream, err);
         if (is_added) *is_added = f->has_residual;
+        if (!status && f->has_gelu_after)
+            return wb_device_check(wb_launch_gelu_fp8(l->narrow.rows, (size_t)l->m * (size_t)l->n,
+                                                      l->narrow_scale, gpu->stream),
+                                   "gelu", err);
         const bool is_narrow = !l->narrow.rows || f->has_narrow;
         const bool is_whole = f->has_bias && (f->has_activation || l->activation == WB_LINEAR);
         if (status || (is_whole && is_narrow)) return status;

@@ -6,6 +6,7 @@ enum { GATHER_THREADS = 64, CAST_THREADS = 256, WARPS_PER_BLOCK = 4 };
 
 __global__ static void gather_rows(const wb_gather_args args) {
     const int i = blockIdx.x;
+    wait_for_predecessor();
     const size_t first_row = (size_t)args.texts[2 * i];
     for (int p = 0; p < 3; p++) {
         const wb_gather_part &part = args.parts[p];
@@ -17,14 +18,14 @@ __global__ static void gather_rows(const wb_gather_args args) {
 }
 
 int wb_launch_gather(const wb_gather_args *args, wb_stream stream) {
-    gather_rows<<<args->m, GATHER_THREADS, 0, stream>>>(*args);
-    return cudaPeekAtLastError();
+    return launch_after(gather_rows, (unsigned)args->m, GATHER_THREADS, 0, stream, *args);
 }
 
 template <typename To, typename From>
 __global__ static void cast_cells(To *to, const From *from, size_t n) {
     const size_t i = 8 * ((size_t)blockIdx.x * CAST_THREADS + threadIdx.x);
     if (i >= n) return;
+    wait_for_predecessor();
     float x[8];
     load8(x, from + i);
     store8(to + i, x);
@@ -33,8 +34,8 @@ __global__ static void cast_cells(To *to, const From *from, size_t n) {
 template <typename To, typename From>
 static int launch_cast(void *to, const void *from, size_t n, cudaStream_t stream) {
     const size_t n_blocks = (n / 8 + CAST_THREADS - 1) / CAST_THREADS;
-    cast_cells<<<(unsigned)n_blocks, CAST_THREADS, 0, stream>>>((To *)to, (const From *)from, n);
-    return cudaPeekAtLastError();
+    return launch_after(cast_cells<To, From>, (unsigned)n_blocks, CAST_THREADS, 0, stream, (To *)to,
+                        (const From *)from, n);
 }
 
 template <typename From>
@@ -62,6 +63,7 @@ int wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cel
 __global__ static void classify_rows(const wb_classify_args args) {
     const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS_PER_BLOCK + threadIdx.x / 32;
     if (row >= args.m) return;
+    wait_for_predecessor();
     const float *x = args.x + (size_t)row * args.d;
     for (int label = 0; label < args.n_labels; label++) {
         const float *w = args.w + (size_t)label * args.d;
@@ -77,6 +79,5 @@ __global__ static void classify_rows(const wb_classify_args args) {
 
 int wb_launch_classify(const wb_classify_args *args, wb_stream stream) {
     const int n_blocks = (args->m + WARPS_PER_BLOCK - 1) / WARPS_PER_BLOCK;
-    classify_rows<<<n_blocks, 32 * WARPS_PER_BLOCK, 0, stream>>>(*args);
-    return cudaPeekAtLastError();
+    return launch_after(classify_rows, (unsigned)n_blocks, 32 * WARPS_PER_BLOCK, 0, stream, *args);
 }

@@ -2,9 +2,9 @@
 // Kernels over single rows: embeddings and layer norms, a warp a row; what follows a product, a
 // block a row. A row is read once and kept in registers, so each kernel moves the least
 // bytes there are: they run at the memory's pace, and the arithmetic is free.
-#include "cuda/cell.cuh"
+#include "cuda/activate.cuh"
 
-enum { WARPS_PER_BLOCK = 4, FINISH_THREADS = 128 };
+enum { WARPS_PER_BLOCK = 4, FINISH_THREADS = 128, GELU_THREADS = 256 };
 
 // Row of a warp's lane: vector i has columns [8 (lane + 32 i), + 8).
 __device__ static int column_of(int lane, int i) {
@@ -60,6 +60,7 @@ template <typename X, int V>
 __global__ static void embed_rows(const wb_embed_args args) {
     const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS_PER_BLOCK + threadIdx.x / 32;
     if (row >= args.m) return;
+    wait_for_predecessor();
     const X *word = (const X *)args.words + (size_t)args.ids[row] * args.d;
     const X *position = (const X *)args.positions + (size_t)args.position[row] * args.d;
     float z[V][8] = {};
@@ -78,6 +79,7 @@ template <typename A, typename X, int V>
 __global__ static void norm_rows(const wb_norm_args args) {
     const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS_PER_BLOCK + threadIdx.x / 32;
     if (row >= args.m) return;
+    wait_for_predecessor();
     const A *a = (const A *)args.a + (size_t)row * args.d;
     const X *b = (const X *)args.b + (size_t)row * args.d;
     float z[V][8] = {}, r[V][8] = {};
@@ -94,27 +96,6 @@ __global__ static void norm_rows(const wb_norm_args args) {
 
 // ---- After a product ----
 
-// erf to 1.5e-7 (Abramowitz and Stegun 7.1.26), about half the instructions of erff, which sits a
-// few ulp closer; what is multiplied by x / 2 and rounded does not show it.
-__device__ static float erf_short(float x) {
-    const float size = fabsf(x), t = __fdividef(1.0f, fmaf(0.3275911f, size, 1.0f));
-    float sum = fmaf(t, 1.061405429f, -1.453152027f);
-    sum = fmaf(t, sum, 1.421413741f);
-    sum = fmaf(t, sum, -0.284496736f);
-    sum = fmaf(t, sum, 0.254829592f);
-    return copysignf(1.0f - t * sum * __expf(-size * size), x);
-}
-
-// The erf form, as DistilBERT has it.
-__device__ static float activate(float x, wb_activation activation) {
-    switch (activation) {
-        case WB_GELU: return 0.5f * x * (1.0f + erf_short(x * 0.70710678f));
-        case WB_RELU: return fmaxf(x, 0.0f);
-        case WB_SILU: return x / (1.0f + __expf(-x));
-        default: return x;
-    }
-}
-
 // The largest of a block's values; every thread gets it.
 __device__ static float block_max(float x) {
     __shared__ float of_warp[FINISH_THREADS / 32];
@@ -130,6 +111,7 @@ __device__ static float block_max(float x) {
 template <typename S, int V>
 __global__ static void finish_rows(const wb_finish_args args) {
     const int row = blockIdx.x, n = args.n;
+    wait_for_predecessor();
     const S *sums = (const S *)args.sums + (size_t)row * args.ld_sums;
     const float scale = args.row_scale ? args.row_scale[row] : args.x_scale;
     float y[V][8];
@@ -158,6 +140,45 @@ __global__ static void finish_rows(const wb_finish_args args) {
     }
 }
 
+// ---- gelu of e4m3 cells ----
+
+__device__ static __half2 tanh_pair(__half2 x) {
+    uint32_t bits = *(const uint32_t *)&x;
+    asm("tanh.approx.f16x2 %0, %0;" : "+r"(bits));
+    return *(const __half2 *)&bits;
+}
+
+// Two cells: q times half of 1 + tanh(..), the tanh form of the normal distribution, in f16, whose
+// 11 bits are many for a result of 4. Input and result have one scale, so that it cancels.
+__device__ static uint16_t gelu_pair(uint16_t pair, __half2 scale) {
+    const __half2_raw raw = __nv_cvt_fp8x2_to_halfraw2(pair, __NV_E4M3);
+    const __half2 q = raw, x = __hmul2(q, scale);
+    const __half2 slope =
+        __hfma2(__hmul2(x, x), __float2half2_rn(0.0356774f), __float2half2_rn(0.7978846f));
+    const __half2 half = __float2half2_rn(0.5f);
+    const __half2 share = __hfma2(tanh_pair(__hmul2(x, slope)), half, half);
+    return __nv_cvt_halfraw2_to_fp8x2(__hmul2(q, share), __NV_SATFINITE, __NV_E4M3);
+}
+
+__global__ static void gelu_cells(uint4 *cells, size_t n, const float *scale) {
+    wait_for_predecessor();
+    const size_t i = (size_t)blockIdx.x * GELU_THREADS + threadIdx.x;
+    if (i >= n) return;
+    uint4 x = cells[i];
+    const __half2 by = __float2half2_rn(*scale);
+    uint32_t *words = (uint32_t *)&x;
+    for (int k = 0; k < 4; k++)
+        words[k] = gelu_pair((uint16_t)words[k], by) |
+                   (uint32_t)gelu_pair((uint16_t)(words[k] >> 16), by) << 16;
+    cells[i] = x;
+}
+
+int wb_launch_gelu_fp8(void *cells, size_t n, const float *scale, wb_stream stream) {
+    const size_t n_vectors = n / 16, n_blocks = (n_vectors + GELU_THREADS - 1) / GELU_THREADS;
+    return launch_after(gelu_cells, (unsigned)n_blocks, GELU_THREADS, 0, stream, (uint4 *)cells,
+                        n_vectors, scale);
+}
+
 // ---- Launching: the number of vectors a thread holds is a constant of the kernel ----
 
 // Calls the member of a family of kernels that holds n_vectors a thread.
@@ -167,8 +188,7 @@ static int launch(void (*const kernels[5])(const Args), int n_vectors, int n_blo
     static const int capacities[5] = {1, 2, 3, 4, 8};
     for (int i = 0; i < 5; i++) {
         if (n_vectors > capacities[i]) continue;
-        kernels[i]<<<n_blocks, n_threads, 0, stream>>>(args);
-        return cudaPeekAtLastError();
+        return launch_after(kernels[i], n_blocks, n_threads, 0, stream, args);
     }
     return cudaErrorInvalidValue;
 }

@@ -132,8 +132,9 @@ typedef struct wb_gpu_linear {
     int ld_y;
     const void *residual;  // [m, ld_y] in y_cell to add where that costs nothing, or NULL
     wb_activation activation;
-    wb_narrow narrow;         // where the result goes instead of y, if set
-    const float *multiplier;  // narrow.multiplier on the GPU, or NULL
+    wb_narrow narrow;  // where the result goes instead of y, if set
+    // On the GPU, or NULL: narrow.multiplier and its inverse.
+    const float *multiplier, *narrow_scale;
 } wb_gpu_linear;
 
 // *is_added says whether the residual has been added; may be NULL where there is none.

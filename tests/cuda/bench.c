@@ -14,7 +14,9 @@ enum { ROUNDS = 5 };
 static const int product_n[4] = {2304, 768, 3072, 768}, product_k[4] = {768, 768, 768, 3072};
 
 bool bench_wants(const bench_options *options, const char *name) {
-    return !options->pattern || strstr(name, options->pattern);
+    const char *pattern = options->pattern;
+    if (pattern && *pattern == '=') return !strcmp(name, pattern + 1);
+    return !pattern || strstr(name, pattern);
 }
 
 // Microseconds of one run of work, the median of some rounds of n runs each.

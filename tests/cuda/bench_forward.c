@@ -301,7 +301,6 @@ void bench_forwards(check *c, const bench_options *options) {
         const bool is_fp8 =
             kinds[i].precision == WB_FP8_STATIC || kinds[i].precision == WB_FP8_DYNAMIC;
         if (is_fp8 && !c->device.has_fp8) continue;
-        if (options->pattern && !strncmp(options->pattern, "single", 6)) continue;
         if (bench_wants(options, kinds[i].name)) bench_plan(c, options, &kinds[i]);
     }
     static const int singles[] = {0, 1, 3, 7};

@@ -147,3 +147,47 @@ void check_product(check *c) {
             wb_free(o.x_scale), wb_free(o.w_scale);
         }
 }
+
+// Products of few rows, all in one kernel: any m up to 64, both cells, all activations.
+void check_skinny(check *c) {
+    static const int ns[] = {16, 48, 768, 2304}, ks[] = {32, 64, 256, 288, 768, 3072};
+    for (int round = 0; round < check_rounds(c, 40); round++) {
+        const wb_cell cell = check_below(c, 2) ? WB_CELL_F16 : WB_CELL_BF16;
+        const bool is_f32 = check_below(c, 4) == 0, has_residual = !is_f32 && check_below(c, 2);
+        const int m = 1 + check_below(c, 64), n = ns[check_below(c, 4)], k = ks[check_below(c, 6)];
+        const size_t area = (size_t)m * (size_t)n;
+        wb_skinny_args args = {
+            .cell = cell, .y_cell = is_f32 ? WB_CELL_F32 : cell, .m = m, .n = n, .k = k, .ld_y = n};
+        args.activation = (wb_activation)check_below(c, 4);
+        check_begin(c, "%s, m %d, n %d, k %d, activation %d", cell_name(cell), m, n, k,
+                    args.activation);
+        float *x = new_array((size_t)m * (size_t)k, 4), *w = new_array((size_t)n * (size_t)k, 4);
+        float *bias = new_array((size_t)n, 4), *residual = new_array(area, 4);
+        double *want = new_array(area, 8), slack = 0.0;
+        args.x = check_random(c, x, (size_t)m * (size_t)k, cell, 1.0f);
+        args.w = check_random(c, w, (size_t)n * (size_t)k, cell, 0.2f);
+        args.bias = check_random(c, bias, (size_t)n, WB_CELL_F32, 1.0f);
+        if (has_residual) args.residual = check_random(c, residual, area, cell, 1.0f);
+        args.y = check_poisoned(c, area * wb_cell_bytes(args.y_cell));
+        check_gpu(wb_launch_skinny(&args, c->stream), "skinny");
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < n; j++) {
+                const size_t at = (size_t)i * (size_t)n + (size_t)j;
+                double sum = (double)bias[j] + (double)residual[at], magnitude = 2.0;
+                for (int l = 0; l < k; l++) {
+                    const double term = (double)x[(size_t)i * (size_t)k + (size_t)l] *
+                                        (double)w[(size_t)j * (size_t)k + (size_t)l];
+                    sum += term;
+                    magnitude += fabs(term);
+                }
+                want[at] = args.activation == WB_GELU   ? sum / 2.0 * (1.0 + erf(sum / sqrt(2.0)))
+                           : args.activation == WB_RELU ? fmax(sum, 0.0)
+                           : args.activation == WB_SILU ? sum / (1.0 + exp(-sum))
+                                                        : sum;
+                slack = fmax(slack, magnitude);
+            }
+        const wb_narrow y = {.rows = args.y, .cell = args.y_cell, .ld = n};
+        check_narrow(c, &y, want, m, n, slack * 1e-6, NULL);
+        wb_free(x), wb_free(w), wb_free(bias), wb_free(residual), wb_free(want);
+    }
+}

@@ -4,6 +4,8 @@
 //
 //     checkcuda [--bench] [--seed N] [--rounds PERCENT] [-f PATTERN]
 //               [--tokens N] [--seconds S] [--mnli]
+//
+// PATTERN is a part of a name, or after a = the whole of one.
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,8 @@ static const struct {
     {"embed", check_embed},     {"norm", check_norm},         {"finish", check_finish},
     {"gather", check_gather},   {"cast", check_cast},         {"classify", check_classify},
     {"flash", check_flash},     {"standard", check_standard}, {"pruned", check_pruned},
-    {"product", check_product}, {"forward", check_forward},   {"door", check_door},
+    {"gelu", check_gelu_fp8},   {"product", check_product},   {"skinny", check_skinny},
+    {"forward", check_forward}, {"door", check_door},
 };
 
 static int run_checks(check *c, const char *pattern) {
