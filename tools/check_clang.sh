@@ -7,6 +7,6 @@ command -v clang >/dev/null || {
     exit 77
 }
 cd "$1"
-sed -n 's/^ *"command": "\(.*\)",$/\1/p' compile_commands.json |
+sed -n 's/^ *"command": "\(.*\)",$/\1/p' compile_commands.json | grep -v '[.]cu[.]o' |
     sed 's/\\\(.\)/\1/g; s/^[^ ]* /clang -fsyntax-only -Werror /; s/ -o [^ ]*\.o / /' |
     tr '\n' '\0' | xargs -0 -P "$(nproc)" -n 1 sh -c

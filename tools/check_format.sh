@@ -11,4 +11,5 @@ done
     echo "skipped: no clang-format 14"
     exit 77
 }
-find include src apps tests examples bench tools -name '*.[ch]' -exec "$formatter" --dry-run -Werror {} +
+find include src apps tests examples bench tools \
+    \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -exec "$formatter" --dry-run -Werror {} +

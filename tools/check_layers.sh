@@ -15,14 +15,14 @@ src/format   format/ base/
 src/energy   energy/ base/ wattbert/energy.h
 src/plan     plan/ base/ cpu/ kernels/ wattbert/
 src/model    model/ base/ cpu/ kernels/ plan/ wattbert/wattbert.h
-src/cuda     cuda/ base/ cpu/ kernels/ plan/ model/ wattbert/wattbert.h
+src/cuda     cuda/ base/ kernels/ plan/ model/ wattbert/
 src/engine   engine/ base/ cpu/ kernels/ text/ format/ plan/ model/ cuda/cuda.h wattbert/wattbert.h
 include      error.h
 apps         !cpu/ !kernels/ !text/ !format/ !energy/ !plan/ !model/ !cuda/ !engine/
 examples     wattbert/
 '
 
-find src include apps examples -name '*.[ch]' | sort | while read -r file; do
+find src include apps examples \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) | sort | while read -r file; do
     sed -n 's/^[[:space:]]*#[[:space:]]*include "\([^"]*\)".*/\1/p' "$file" | sed "s|^|$file |"
 done | RULES=$rules awk '
     BEGIN {

@@ -7,14 +7,14 @@ set -eu
 cd -- "$(dirname -- "$0")/.."
 
 sources=$(find include src apps tests examples bench tools cmake run .ci CMakeLists.txt \
-    \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name 'CMakeLists.txt' -o -name '*.cmake' \
+    \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.sh' -o -name '*.py' -o -name 'CMakeLists.txt' -o -name '*.cmake' \
     -o -path run -o -path .ci/run \) -type f | sort)
 
 # shellcheck disable=SC2086
 awk '
     FNR == 1 {
-        is_c = FILENAME ~ /\.[ch]$/
-        most = FILENAME ~ /^src\/kernels\// ? 120 : 60
+        is_c = FILENAME ~ /\.([ch]|cuh?)$/
+        most = FILENAME ~ /^src\/kernels\/|\.cuh?$/ ? 120 : 60
         # Three files meet the hardware, one the compilers; public headers meet both and C++.
         may_if = FILENAME ~ /^src\/(cpu\/cpu\.c|base\/pool\.c|kernels\/select\.c|kernels\/generic\/inline\.h)$/ ||
                  FILENAME ~ /^(include|tests)\//
@@ -27,7 +27,7 @@ awk '
     /[ \r]$/ { breach("trailing blank") }
     FNR == 601 && is_c { breach("longer than 600 lines") }
     is_c && !may_if && /^[ ]*#[ ]*(if|ifdef|elif)([ (]|$)/ { breach("conditional compilation: " $0) }
-    is_c && !may_if && /^[ ]*#[ ]*ifndef/ && $2 !~ /_H$/ { breach("conditional compilation: " $0) }
+    is_c && !may_if && /^[ ]*#[ ]*ifndef/ && $2 !~ /_(H|CUH)$/ { breach("conditional compilation: " $0) }
     # clang-format leaves a function no other form: it starts at the last letter in column one that
     # is no label, and ends with a lone }.
     is_c && /^[a-zA-Z_]/ && !/^[a-zA-Z_]+:$/ { start = FNR }
