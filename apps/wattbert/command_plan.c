@@ -18,21 +18,25 @@ static const char usage_text[] =
     "  wattbert plan distilbert-sst2 --technique mixed+packed\n"
     "  wattbert plan distilbert-sst2 --device cuda\n";
 
-// The GPU's line; of none where it cannot be used, which the plans will say.
-static void print_gpu(const char *device) {
-    wb_gpu_info gpu;
-    char text[256];
-    if (!device || strcmp(device, "cpu") == 0 || wb_gpu_describe(&gpu, device, NULL)) return;
-    device_describe(text, sizeof text, &gpu);
-    printf("gpu        %s\n", text);
+// *gpu <- what device names; its name is "" on the CPU. A GPU that cannot be used is told once, not
+// as the reason of every technique.
+static wb_status find_gpu(wb_gpu_info *gpu, const char *device, wb_error *err) {
+    *gpu = (wb_gpu_info){0};
+    if (!device || strcmp(device, "cpu") == 0) return WB_OK;
+    const wb_status status = wb_gpu_describe(gpu, device, err);
+    return strcmp(device, "auto") == 0 ? WB_OK : status;
 }
 
-static void print_machine(const wb_model_info *model, const char *device) {
+static void print_machine(const wb_model_info *model, const wb_gpu_info *gpu) {
     wb_machine machine;
     wb_machine_describe(&machine);
     printf("machine    %s, %d cores, %d threads, %s (%s)\n", machine.cpu, machine.n_cores,
            machine.n_threads, machine.isa, machine.features);
-    print_gpu(device);
+    if (gpu->name[0]) {
+        char text[256];
+        device_describe(text, sizeof text, gpu);
+        printf("gpu        %s\n", text);
+    }
     printf(
         "model      %s: %d layers x %d, %d heads of %d, d_ff %d, %d outputs, %.1f M weights in "
         "%s\n",
@@ -127,11 +131,13 @@ int command_plan(int argc, char **argv) {
     int unknown = models_check_technique("plan", technique);
     if (unknown < 0) unknown = device_check("plan", options.device);
     if (unknown >= 0) return unknown;
+    wb_gpu_info gpu;
     wb_model *model;
     wb_error err;
-    if (models_open(&model, words[0], &err)) return app_fail_error(&err, NULL);
+    if (find_gpu(&gpu, options.device, &err) || models_open(&model, words[0], &err))
+        return app_fail_error(&err, NULL);
     options.n_threads = n_threads;
-    print_machine(wb_model_describe(model), options.device);
+    print_machine(wb_model_describe(model), &gpu);
     int result;
     if (technique) {
         options.technique = technique;

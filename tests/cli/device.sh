@@ -17,6 +17,8 @@ for script in no-driver old-driver old-gpu version no-memory lost=1; do
     FAKE_DOOR=$script "$WATTBERT" classify "$MODEL" --device cuda dull 2>&1
     echo "exit $?"
 done
+FAKE_DOOR=no-driver "$WATTBERT" plan "$MODEL" --device cuda 2>&1
+echo "exit $?"
 "$WATTBERT" eval "$MODEL" --device cuda:7 --task sst2 --file "$SOURCE/demo/reviews.tsv" 2>&1
 echo "exit $?"
 mkdir alone

@@ -143,7 +143,8 @@ static void measure_waves(fixture *f, int n_texts, int *first, int *largest) {
     wb_engine_close(engine);
     int texts[MAX_WAVES], batches[MAX_WAVES], n, n_seen = 0;
     read_log(f, texts, batches, MAX_WAVES, &n);
-    assert_true(n >= 3);
+    // Whole batches: a text at a time would be right, too, and take for ever.
+    assert_in_range(n, 3, 40);
     for (int i = 0; i < n; i++) n_seen += texts[i];
     assert_int_equal(n_seen, n_texts);
     *first = batches[0];
