@@ -8,10 +8,13 @@ static const char usage_text[] =
     "Prints what each technique would run on this machine: precision, attention, packing,\n"
     "instruction set and the size of its weights, and of those that cannot run why not.\n"
     "With --technique, every matrix: its shape and precision, the relative change of the\n"
-    "logits when it alone changes, and its measured cost (only `mixed` measures these).\n"
+    "logits when it alone changes, and its measured cost (only `mixed` measures these; with\n"
+    "--scales, i8-static shows the errors of calibration, and of matrices that fell back to a\n"
+    "dearer precision the error that they would have had).\n"
     "\n"
     "  wattbert plan distilbert-sst2\n"
-    "  wattbert plan distilbert-sst2 --technique mixed+packed\n";
+    "  wattbert plan distilbert-sst2 --technique mixed+packed\n"
+    "  wattbert plan distilbert-sst2 --technique i8-static --scales sst2/scales.json\n";
 
 static void print_machine(const wb_model_info *model) {
     wb_machine machine;
@@ -41,6 +44,7 @@ static void print_matrices(const wb_plan_info *plan) {
         printf("%-26s %11s  %-20s", m->name, shape, m->precision);
         print_measured(m->error, " %10.2e");
         print_measured(m->cost_ns, " %10.1f");
+        if (m->refused_error >= 0.0) printf("  fell back: %.1e", m->refused_error);
         putchar('\n');
     }
 }

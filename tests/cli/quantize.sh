@@ -18,7 +18,7 @@ head -n 60 "$SOURCE/demo/reviews.tsv" >dev.tsv
 for scales in scales scales/scales.json jsonl; do
     "$WATTBERT" eval "$MODEL" --task sst2 --file dev.tsv --technique i8-static+packed --scales $scales | grep technique
 done
-"$WATTBERT" plan "$MODEL" --technique i8-static --scales jsonl | grep -c -E "^layer .* f32 +0"
+"$WATTBERT" plan "$MODEL" --technique i8-static --scales jsonl | grep -c -E "^layer .* f32 +0.* fell back: "
 "$WATTBERT" plan "$MODEL" --scales scales | grep -E "^i8-static"
 "$WATTBERT" plan "$MODEL" | grep -E "^i8-static"
 try() {
