@@ -11,11 +11,14 @@ static const char usage_text[] =
     "Prints what each technique would run on this machine: precision, attention, packing,\n"
     "instruction set and the size of its weights, and of those that cannot run why not.\n"
     "With --technique, every matrix: its shape and precision, the relative change of the\n"
-    "logits when it alone changes, and its measured cost (only `mixed` measures these).\n"
-    "With --device cuda, the same of the GPU.\n"
+    "logits when it alone changes, and its measured cost (only `mixed` measures these; with\n"
+    "--scales, i8-static shows the errors of calibration, and of matrices that fell back to a\n"
+    "dearer precision the error that they would have had). With --device cuda, the same of the\n"
+    "GPU.\n"
     "\n"
     "  wattbert plan distilbert-sst2\n"
     "  wattbert plan distilbert-sst2 --technique mixed+packed\n"
+    "  wattbert plan distilbert-sst2 --technique i8-static --scales sst2/scales.json\n"
     "  wattbert plan distilbert-sst2 --device cuda\n";
 
 // *gpu <- what device names; its name is "" on the CPU. A GPU that cannot be used is told once, not
@@ -60,6 +63,7 @@ static void print_matrices(const wb_plan_info *plan) {
         printf("%-26s %11s  %-20s", m->name, shape, m->precision);
         print_measured(m->error, " %10.2e");
         print_measured(m->cost_ns, " %10.1f");
+        if (m->refused_error >= 0.0) printf("  fell back: %.1e", m->refused_error);
         putchar('\n');
     }
 }

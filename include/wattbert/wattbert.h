@@ -158,6 +158,8 @@ typedef struct wb_matrix_plan {
                      // measured
     double cost_ns;  // measured nanoseconds per token of this product in this precision; -1 where
                      // not measured
+    double refused_error;  // what error would be in the technique's static precision, where that is
+                           // too large and this matrix runs in a dearer one; -1 elsewhere
 } wb_matrix_plan;
 
 // A plan in words and numbers. Borrowed from the engine.

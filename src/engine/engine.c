@@ -21,7 +21,8 @@ static void describe_matrices(wb_engine *engine) {
                                                .k = matrix->k,
                                                .precision = precision_words(matrix),
                                                .error = matrix->error,
-                                               .cost_ns = matrix->cost_ns};
+                                               .cost_ns = matrix->cost_ns,
+                                               .refused_error = matrix->refused_error};
     }
 }
 

@@ -15,7 +15,7 @@ enum {
     MAX_TEXTS = 1 << 20,
     N_I8 = 3,  // f32, i8-dynamic, i8-static
     N_FP8 = 2,
-    MAX_ROUNDS = 12,
+    MAX_ROUNDS = 8,
 };
 
 // Smoothing must lower a product's error by this much to be worth a multiplication by a column.
@@ -41,7 +41,8 @@ wb_quantize_options wb_default_quantize_options(void) {
 
 static void tell_progress(quantizer *q) {
     q->n_done++;
-    if (q->options->on_progress)
+    // How often all matrices are tried together is not known before.
+    if (q->options->on_progress && q->n_done <= q->n_steps)
         q->options->on_progress(q->options->context, (double)q->n_done / q->n_steps);
 }
 
@@ -195,23 +196,36 @@ static wb_status measure_together(double *error, quantizer *q, wb_error *err) {
     return WB_OK;
 }
 
+// *error <- of the cheapest plan whose matrices' own errors, as they add up when they are
+// independent, keep within budget.
+static wb_status try_budget(double *error, quantizer *q, const wb_candidate *candidates, int n_each,
+                            double budget, wb_error *err) {
+    wb_cost_choose(&q->trial.plan, candidates, n_each, budget);
+    tell_progress(q);
+    return measure_together(error, q, err);
+}
+
 // Chooses the trial's plan among candidates[n_matrices, n_each] so that all together keep within
-// max_error. The choice trusts that errors add up as their squares; where the measurement says
-// otherwise it is made again with as much less to spend.
+// max_error. How errors add up is not known but measured, so the budget that is just small enough
+// is searched for: first by the ratio that was measured, then between what was too much and what
+// was not. A budget of 0 leaves everything f32.
 static wb_status choose_together(double *error, quantizer *q, const wb_candidate *candidates,
                                  int n_each, wb_error *err) {
     const double max_error = q->options->max_error;
-    double budget = max_error;
-    for (int round = 0; round < MAX_ROUNDS; round++) {
-        wb_cost_choose(&q->trial.plan, candidates, n_each, budget);
-        const wb_status status = measure_together(error, q, err);
+    double enough = 0.0, too_much = INFINITY, budget = max_error;
+    for (int round = 0; round < MAX_ROUNDS && enough * 1.1 < too_much; round++) {
+        const wb_status status = try_budget(error, q, candidates, n_each, budget, err);
         if (status) return status;
-        tell_progress(q);
-        if (*error <= max_error) return WB_OK;
-        budget *= isfinite(*error) ? 0.9 * max_error / *error : 0.0;
+        if (*error <= max_error) {
+            enough = budget;
+            if (isinf(too_much)) return WB_OK;
+        } else {
+            too_much = budget;
+        }
+        const double next = budget * (isfinite(*error) ? 0.9 * max_error / *error : 0.1);
+        budget = enough > 0.0 ? sqrt(enough * too_much) : next;
     }
-    wb_cost_choose(&q->trial.plan, candidates, n_each, 0.0);
-    return measure_together(error, q, err);
+    return try_budget(error, q, candidates, n_each, enough, err);
 }
 
 // What a product costs next to int8 of fixed scales: bench/results on AVX-512 VNNI, where f32 takes
@@ -289,7 +303,7 @@ static wb_status open_buffers(quantizer *q, wb_error *err) {
     const wb_status status = wb_artefact_create(&q->artefact, plan, err);
     if (status) return status;
     q->trial.plan.scales = &q->artefact->scales;
-    q->n_steps = plan->n_matrices + 4;
+    q->n_steps = plan->n_matrices + 3;
     return wb_fp8_open(&q->fp8, &q->trial, q->artefact->matrices, err);
 }
 

@@ -203,11 +203,11 @@ static double squared_error(double value, double clip) {
     return (value - kept) * (value - kept);
 }
 
-// A hundredth of the range at a time: the minimum is flat.
+// A fiftieth of the range at a time: the minimum is flat.
 float wb_statistics_best_clip(const wb_input_statistics *s, int alpha) {
     const wb_histogram *h = &s->histograms[alpha];
     double least = INFINITY, best = (double)h->top;
-    for (int percent = 100; percent >= 5; percent--) {
+    for (int percent = 100; percent >= 6; percent -= 2) {
         const double clip = (double)h->top * percent / 100.0;
         double sum = 0.0;
         for (int i = 0; i < WB_HISTOGRAM_BINS; i++) {

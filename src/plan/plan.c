@@ -45,7 +45,8 @@ static wb_matrix describe_matrix(const char *name, int n, int k, wb_precision pr
                         .precision = precision,
                         .is_autocast = is_autocast,
                         .error = -1.0,
-                        .cost_ns = -1.0};
+                        .cost_ns = -1.0,
+                        .refused_error = -1.0};
     snprintf(matrix.name, sizeof matrix.name, "%s", name);
     return matrix;
 }

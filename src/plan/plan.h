@@ -77,8 +77,9 @@ typedef struct wb_matrix {
     int n, k;       // w[n, k]
     wb_precision precision;
     bool is_autocast;
-    double error;    // of the logits when only this matrix changes; -1 where not measured
-    double cost_ns;  // per token; -1 where not measured
+    double error;          // of the logits when only this matrix changes; -1 where not measured
+    double cost_ns;        // per token; -1 where not measured
+    double refused_error;  // it would have in the static precision that it fell back from; else -1
 } wb_matrix;
 
 typedef struct wb_plan {

@@ -38,10 +38,12 @@ static double error_of(const wb_matrix_scales *scales, wb_precision precision) {
 void wb_plan_use_scales(wb_plan *plan, const wb_scales *scales) {
     plan->scales = scales;
     const bool is_fp8 = plan->matrices[0].precision == WB_FP8_STATIC;
+    const wb_precision wanted = is_fp8 ? WB_FP8_STATIC : WB_I8_STATIC;
     for (int i = 0; i < wb_plan_pre_classifier(plan); i++) {
         const wb_matrix_scales *of_matrix = &scales->matrices[i];
         wb_matrix *matrix = &plan->matrices[i];
         matrix->precision = is_fp8 ? of_matrix->fp8 : of_matrix->i8;
         matrix->error = error_of(of_matrix, matrix->precision);
+        if (matrix->precision != wanted) matrix->refused_error = error_of(of_matrix, wanted);
     }
 }

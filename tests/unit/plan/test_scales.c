@@ -70,14 +70,14 @@ static void test_use(void **state) {
     wb_plan_use_scales(&plan, &scales);
     assert_ptr_equal(plan.scales, &scales);
     assert_int_equal(plan.matrices[0].precision, WB_I8_STATIC);
-    assert_true(plan.matrices[0].error == 0.1);
+    assert_true(plan.matrices[0].error == 0.1 && plan.matrices[0].refused_error == -1.0);
     assert_int_equal(plan.matrices[3].precision, WB_F32);
-    assert_true(plan.matrices[3].error == 0.0);
+    assert_true(plan.matrices[3].error == 0.0 && plan.matrices[3].refused_error == 3.1);
     assert_int_equal(plan.matrices[5].precision, WB_I8_DYNAMIC);
-    assert_true(plan.matrices[5].error == 5.2);
+    assert_true(plan.matrices[5].error == 5.2 && plan.matrices[5].refused_error == 5.1);
     // The head keeps what the plan gave it, and its error is not known.
     assert_int_equal(plan.matrices[8].precision, WB_F32);
-    assert_true(plan.matrices[9].error == -1.0);
+    assert_true(plan.matrices[9].error == -1.0 && plan.matrices[9].refused_error == -1.0);
     wb_plan_describe(&words, &plan, &kernels);
     assert_string_equal(words.precision, "i8-static (6 i8-static, 1 i8-dynamic, 1 f32)");
     const char *first = strstr(words.kernels, "gemm_i8_");
