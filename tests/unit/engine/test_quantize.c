@@ -284,6 +284,38 @@ static void test_statistics(void **state) {
     wb_engine_close(engine);
 }
 
+// Many batches are as good as one: logits in the texts' places, and nothing left out of an error.
+static void test_batches(void **state) {
+    const fixture *f = *state;
+    wb_engine *engine;
+    wb_options options = wb_default_options();
+    float f32[MOST_TEXTS * N_LABELS];
+    forward(f, "f32-flash+packed", f32);
+    assert_int_equal(wb_engine_open(&engine, f->model, &options, NULL), WB_OK);
+    double errors[2];
+    for (int i = 0; i < 2; i++) {
+        wb_trial trial;
+        assert_int_equal(wb_trial_open(&trial, engine, f->inputs, i ? 4096 : 64, NULL), WB_OK);
+        assert_true(i ? trial.n_batches == 1 : trial.n_batches > 5);
+        assert_int_equal(wb_trial_run_reference(&trial, NULL), WB_OK);
+        assert_int_equal(trial.n_texts, MOST_TEXTS);
+        assert_memory_equal(trial.logits, f32, sizeof f32);
+        assert_true(wb_trial_error_of_all(&trial, NULL) == 0.0);
+        wb_linear changed, *place = wb_weights_matrix(trial.weights, 2), kept = *place;
+        assert_int_equal(wb_weights_pack_matrix(&changed, &trial.plan, 2, WB_I8_DYNAMIC,
+                                                &engine->kernels, &trial.source, NULL),
+                         WB_OK);
+        *place = changed;
+        errors[i] = wb_trial_error_of_all(&trial, NULL);
+        *place = kept;
+        if (i) assert_true(wb_trial_error(&trial, 2, &changed, NULL) == errors[i]);
+        wb_linear_free(&changed);
+        wb_trial_close(&trial);
+    }
+    assert_true(errors[0] > 0.0 && errors[0] == errors[1]);
+    wb_engine_close(engine);
+}
+
 // Of normal values with a few far ones, 127 steps serve best when the far ones saturate.
 static void test_clip(void **state) {
     (void)state;
@@ -308,6 +340,7 @@ int main(void) {
         cmocka_unit_test(test_plan_shows_it),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_batches),
         cmocka_unit_test(test_clip),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
