@@ -84,14 +84,16 @@ static void see_progress(void *context, double share) {
     *last = share;
 }
 
-static void test_same_with_any_threads(void **state) {
+static void test_same_everywhere(void **state) {
     const fixture *f = *state;
+    const char *old = getenv("WATTBERT_ISA");
     wb_quantize_options options = wb_default_quantize_options();
     options.texts_name = "texts";
     wb_file files[3];
     for (int i = 0; i < 3; i++) {
         double last = 0.0;
         options.n_threads = 1 + i;
+        if (i == 2) setenv("WATTBERT_ISA", "scalar", 1);
         options.on_progress = see_progress;
         options.context = &last;
         const wb_quantize_result result = quantize(f, &options);
@@ -106,6 +108,10 @@ static void test_same_with_any_threads(void **state) {
         assert_memory_equal(files[i].data, files[0].data, files[0].n_bytes);
     }
     for (int i = 0; i < 3; i++) wb_file_close(&files[i]);
+    if (old)
+        setenv("WATTBERT_ISA", old, 1);
+    else
+        unsetenv("WATTBERT_ISA");
 }
 
 // The logits of a technique; every kernel set must give the same.
@@ -333,7 +339,7 @@ static void test_clip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_with_any_threads),
+        cmocka_unit_test(test_same_everywhere),
         cmocka_unit_test(test_error_is_what_a_run_shows),
         cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_same_bits_on_every_isa),
