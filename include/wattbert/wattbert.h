@@ -267,7 +267,7 @@ typedef struct wb_quantize_result {
 } wb_quantize_result;
 
 // path <- static scales of model from texts, for wb_options.scales. options NULL: the defaults; out
-// may be NULL. The same bytes on every CPU of one instruction set and with any number of threads.
+// may be NULL. The same bytes on every instruction set and with any number of threads.
 //   WB_ERR_ARGUMENT  fewer than 2 texts, texts of another model, or no positive max_error
 //   WB_ERR_IO, WB_ERR_DENIED of path; WB_ERR_MEMORY
 // Takes about 20 forwards of each precision over the measured texts and, at once, twice the

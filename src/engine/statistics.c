@@ -196,10 +196,11 @@ wb_status wb_statistics_collect(wb_input_statistics *statistics, wb_trial *trial
 
 // ---- Clipping ----
 
-// Of one value and a number of steps.
+// Of one value and a number of steps. Adding 1.5 * 2^52 rounds to a whole number, ties to even, as
+// rint does with a call.
 static double squared_error(double value, double clip) {
-    const double step = clip / 127.0;
-    const double kept = value < clip ? rint(value / step) * step : clip;
+    const double step = clip / 127.0, shift = 0x1.8p52;
+    const double kept = value < clip ? ((value / step + shift) - shift) * step : clip;
     return (value - kept) * (value - kept);
 }
 
@@ -210,7 +211,7 @@ float wb_statistics_best_clip(const wb_input_statistics *s, int alpha) {
     for (int percent = 100; percent >= 6; percent -= 2) {
         const double clip = (double)h->top * percent / 100.0;
         double sum = 0.0;
-        for (int i = 0; i < WB_HISTOGRAM_BINS; i++) {
+        for (int i = 0; i < WB_HISTOGRAM_BINS && sum < least; i++) {
             if (h->weights[i] <= 0.0) continue;
             const double value = (double)h->top * (i + 0.5) / WB_HISTOGRAM_BINS;
             sum += h->weights[i] * squared_error(value, clip);

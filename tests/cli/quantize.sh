@@ -10,8 +10,6 @@ grep -o -E '"file": "[^"]*"|"texts": [0-9]*|"sha256": "[0-9a-f]*"' scales/scales
 sha256sum "$MODEL/model.safetensors" "$MODEL/config.json" | cut -d ' ' -f 1 >hashes
 grep -c -f hashes scales/scales.json
 "$WATTBERT" quantize "$MODEL" --calibrate lines.txt --out lines --texts 6 | head -n 1
-"$WATTBERT" quantize "$MODEL" --calibrate lines.txt --out again --texts 6 --threads 1 | head -n 1
-cmp lines/scales.json again/scales.json && echo same
 "$WATTBERT" quantize "$MODEL" --calibrate pairs.txt --pairs --out pairs --texts 3 | head -n 1
 "$WATTBERT" quantize "$MODEL" --calibrate lines.jsonl --jsonl --out jsonl --texts 3 --max-error 1e-6 | sed -n '3,4p'
 head -n 60 "$SOURCE/demo/reviews.tsv" >dev.tsv

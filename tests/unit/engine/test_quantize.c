@@ -84,14 +84,16 @@ static void see_progress(void *context, double share) {
     *last = share;
 }
 
-static void test_same_with_any_threads(void **state) {
+static void test_same_everywhere(void **state) {
     const fixture *f = *state;
+    const char *old = getenv("WATTBERT_ISA");
     wb_quantize_options options = wb_default_quantize_options();
     options.texts_name = "texts";
     wb_file files[3];
     for (int i = 0; i < 3; i++) {
         double last = 0.0;
         options.n_threads = 1 + i;
+        if (i == 2) setenv("WATTBERT_ISA", "scalar", 1);
         options.on_progress = see_progress;
         options.context = &last;
         const wb_quantize_result result = quantize(f, &options);
@@ -106,6 +108,10 @@ static void test_same_with_any_threads(void **state) {
         assert_memory_equal(files[i].data, files[0].data, files[0].n_bytes);
     }
     for (int i = 0; i < 3; i++) wb_file_close(&files[i]);
+    if (old)
+        setenv("WATTBERT_ISA", old, 1);
+    else
+        unsetenv("WATTBERT_ISA");
 }
 
 // The logits of a technique; every kernel set must give the same.
@@ -284,6 +290,38 @@ static void test_statistics(void **state) {
     wb_engine_close(engine);
 }
 
+// Many batches are as good as one: logits in the texts' places, and nothing left out of an error.
+static void test_batches(void **state) {
+    const fixture *f = *state;
+    wb_engine *engine;
+    wb_options options = wb_default_options();
+    float f32[MOST_TEXTS * N_LABELS];
+    forward(f, "f32-flash+packed", f32);
+    assert_int_equal(wb_engine_open(&engine, f->model, &options, NULL), WB_OK);
+    double errors[2];
+    for (int i = 0; i < 2; i++) {
+        wb_trial trial;
+        assert_int_equal(wb_trial_open(&trial, engine, f->inputs, i ? 4096 : 64, NULL), WB_OK);
+        assert_true(i ? trial.n_batches == 1 : trial.n_batches > 5);
+        assert_int_equal(wb_trial_run_reference(&trial, NULL), WB_OK);
+        assert_int_equal(trial.n_texts, MOST_TEXTS);
+        assert_memory_equal(trial.logits, f32, sizeof f32);
+        assert_true(wb_trial_error_of_all(&trial, NULL) == 0.0);
+        wb_linear changed, *place = wb_weights_matrix(trial.weights, 2), kept = *place;
+        assert_int_equal(wb_weights_pack_matrix(&changed, &trial.plan, 2, WB_I8_DYNAMIC,
+                                                &engine->kernels, &trial.source, NULL),
+                         WB_OK);
+        *place = changed;
+        errors[i] = wb_trial_error_of_all(&trial, NULL);
+        *place = kept;
+        if (i) assert_true(wb_trial_error(&trial, 2, &changed, NULL) == errors[i]);
+        wb_linear_free(&changed);
+        wb_trial_close(&trial);
+    }
+    assert_true(errors[0] > 0.0 && errors[0] == errors[1]);
+    wb_engine_close(engine);
+}
+
 // Of normal values with a few far ones, 127 steps serve best when the far ones saturate.
 static void test_clip(void **state) {
     (void)state;
@@ -301,13 +339,14 @@ static void test_clip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_with_any_threads),
+        cmocka_unit_test(test_same_everywhere),
         cmocka_unit_test(test_error_is_what_a_run_shows),
         cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_same_bits_on_every_isa),
         cmocka_unit_test(test_plan_shows_it),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_batches),
         cmocka_unit_test(test_clip),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
