@@ -131,6 +131,7 @@ __global__ static void __launch_bounds__(TILE *TILE / 16)
     extern __shared__ float4 shared[];
     float *q = (float *)shared, *k = q + D * WIDE, *p = k + D * WIDE, *v = p + TILE * WIDE;
     const place<TILE> at = place_of_thread<TILE>();
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {

@@ -71,6 +71,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     extern __shared__ uint4 shared[];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     T *k = (T *)shared + warp * (2 * KEYS + 16) * D, *v = k + KEYS * D, *room = v + KEYS * D;
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x * WARPS + warp; unit < n_units; unit += gridDim.x * WARPS) {
@@ -186,6 +187,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     extern __shared__ uint4 shared[];
     T *q = (T *)shared, *stages = q + TILE * D;
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {

@@ -224,8 +224,7 @@ wb_status wb_gpu_ffn(wb_gpu *gpu, const wb_gpu_batch *batch, int layer, const wb
         .ld_y = d_ff,
         .activation = shape->activation,
         .narrow = wb_narrow_for(down, weights->y_cell, w->wide_narrow, w->row_scale, d_ff),
-        .multiplier = down->x_multiplier_there,
-        .narrow_scale = down->x_scale_there};
+        .multiplier = down->x_multiplier_there};
     wb_status status = wb_gpu_linear_forward(gpu, &wide, NULL, err);
     bool is_added = false;
     const wb_gpu_linear narrow = {.matrix = down,

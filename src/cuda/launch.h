@@ -68,14 +68,13 @@ typedef struct wb_finish_args {
 } wb_finish_args;
 int wb_launch_finish(const wb_finish_args *args, wb_stream stream);
 
-// cells[n] <- gelu of themselves in e4m3, n a multiple of 16; a cell stands for cell * *scale
-// before and after. The tanh form: its 5e-4 are far below a cell's own step.
-int wb_launch_gelu_fp8(void *cells, size_t n, const float *scale, wb_stream stream);
-
 // The largest width norm and finish take.
 enum { WB_CUDA_MOST_NORM = 2048, WB_CUDA_MOST_WIDTH = 8192 };
 
 // ---- move.cu ----
+
+// to[n_bytes] <- from[n_bytes], which may be pinned host memory; n_bytes a multiple of 16, few.
+int wb_launch_copy(void *to, const void *from, size_t n_bytes, wb_stream stream);
 
 // Rows picked out of up to three arrays: to[i, :] <- from[first_rows[i], :], row_bytes each.
 typedef struct wb_gather_part {

@@ -81,7 +81,6 @@ void check_classify(check *c);
 void check_flash(check *c);
 void check_standard(check *c);
 void check_pruned(check *c);
-void check_gelu_fp8(check *c);
 void check_product(check *c);
 void check_skinny(check *c);
 void check_forward(check *c);
