@@ -175,7 +175,7 @@ static int launch_tiles(const wb_attention_args &args, cudaStream_t stream) {
                         n_bytes, stream, args);
 }
 
-int wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream) {
     const bool is_short = args->item_class == WB_ITEMS_32;
     if (args->d_head == 64)
         return is_short ? launch_tiles<64, 32>(*args, stream) : launch_tiles<64, 64>(*args, stream);

@@ -242,7 +242,7 @@ static int launch_class(const wb_attention_args &args, cudaStream_t stream) {
     }
 }
 
-int wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream) {
     const bool is_half = args->cell == WB_CELL_F16, is_bf16 = args->cell == WB_CELL_BF16;
     if (is_half && args->d_head == 64) return launch_class<__half, 64>(*args, stream);
     if (is_half && args->d_head == 32) return launch_class<__half, 32>(*args, stream);

@@ -91,7 +91,7 @@ static int launch_items(const wb_attention_args &args, cudaStream_t stream) {
                         stream, args);
 }
 
-int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream) {
     switch (args->cell) {
         case WB_CELL_F32: return launch_items<float>(*args, stream);
         case WB_CELL_F16: return launch_items<__half>(*args, stream);

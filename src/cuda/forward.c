@@ -94,9 +94,9 @@ static wb_status attend(wb_gpu *gpu, const wb_gpu_batch *batch, const void *quer
             .n_multiprocessors = gpu->n_multiprocessors,
             .is_first_only = query != NULL,
             .scores = gpu->workspace.scores};
-        const int code = query || gpu->plan->attention == WB_ATTENTION_FLASH
-                             ? wb_launch_attention_flash(&args, gpu->stream)
-                             : wb_launch_attention_standard(&args, gpu->stream);
+        const unsigned code = query || gpu->plan->attention == WB_ATTENTION_FLASH
+                                  ? wb_launch_attention_flash(&args, gpu->stream)
+                                  : wb_launch_attention_standard(&args, gpu->stream);
         const wb_status status = wb_device_check(code, "attention", err);
         if (status) return status;
     }

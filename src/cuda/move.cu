@@ -18,7 +18,7 @@ __global__ static void gather_rows(const wb_gather_args args) {
     }
 }
 
-int wb_launch_gather(const wb_gather_args *args, wb_stream stream) {
+unsigned wb_launch_gather(const wb_gather_args *args, wb_stream stream) {
     return launch_after(gather_rows, (unsigned)args->m, GATHER_THREADS, 0, stream, *args);
 }
 
@@ -29,7 +29,7 @@ __global__ static void copy_block(uint4 *to, const uint4 *from, int n) {
     for (int i = threadIdx.x; i < n; i += CAST_THREADS) to[i] = from[i];
 }
 
-int wb_launch_copy(void *to, const void *from, size_t n_bytes, wb_stream stream) {
+unsigned wb_launch_copy(void *to, const void *from, size_t n_bytes, wb_stream stream) {
     return launch_after(copy_block, 1, CAST_THREADS, 0, stream, (uint4 *)to, (const uint4 *)from,
                         (int)(n_bytes / sizeof(uint4)));
 }
@@ -63,8 +63,8 @@ static int launch_cast_from(void *to, wb_cell to_cell, const void *from, size_t 
     }
 }
 
-int wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cell, size_t n,
-                   wb_stream stream) {
+unsigned wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cell, size_t n,
+                        wb_stream stream) {
     switch (from_cell) {
         case WB_CELL_F32: return launch_cast_from<float>(to, to_cell, from, n, stream);
         case WB_CELL_F16: return launch_cast_from<__half>(to, to_cell, from, n, stream);
@@ -92,7 +92,7 @@ __global__ static void classify_rows(const wb_classify_args args) {
     }
 }
 
-int wb_launch_classify(const wb_classify_args *args, wb_stream stream) {
+unsigned wb_launch_classify(const wb_classify_args *args, wb_stream stream) {
     const int n_blocks = (args->m + WARPS_PER_BLOCK - 1) / WARPS_PER_BLOCK;
     return launch_after(classify_rows, (unsigned)n_blocks, 32 * WARPS_PER_BLOCK, 0, stream, *args);
 }

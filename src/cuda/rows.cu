@@ -172,7 +172,7 @@ static int launch_embed(const wb_embed_args &args, cudaStream_t stream) {
                   args, stream);
 }
 
-int wb_launch_embed(const wb_embed_args *args, wb_stream stream) {
+unsigned wb_launch_embed(const wb_embed_args *args, wb_stream stream) {
     switch (args->cell) {
         case WB_CELL_F32: return launch_embed<float>(*args, stream);
         case WB_CELL_F16: return launch_embed<__half>(*args, stream);
@@ -191,7 +191,7 @@ static int launch_norm(const wb_norm_args &args, cudaStream_t stream) {
 }
 
 // x is in the cells of a, or in f32: autocast keeps it so.
-int wb_launch_norm(const wb_norm_args *args, wb_stream stream) {
+unsigned wb_launch_norm(const wb_norm_args *args, wb_stream stream) {
     const bool is_f32 = args->x_cell == WB_CELL_F32;
     if (!is_f32 && args->x_cell != args->a_cell) return cudaErrorInvalidValue;
     switch (args->a_cell) {
@@ -216,7 +216,7 @@ static int launch_finish(const wb_finish_args &args, cudaStream_t stream) {
                         (unsigned)n_threads, 0, stream, args);
 }
 
-int wb_launch_finish(const wb_finish_args *args, wb_stream stream) {
+unsigned wb_launch_finish(const wb_finish_args *args, wb_stream stream) {
     switch (args->cell) {
         case WB_CELL_F32: return launch_finish<float>(*args, stream);
         case WB_CELL_F16: return launch_finish<__half>(*args, stream);

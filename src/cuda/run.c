@@ -70,10 +70,10 @@ static wb_status enqueue(wb_cuda *cuda, const void *context, wb_error *err) {
     wb_gpu *gpu = &cuda->gpu;
     void *there = (void *)(uintptr_t)batch->block;
     const size_t n_bytes = batch->layout.n_bytes;
-    const int code = n_bytes <= MOST_KERNEL_COPY
-                         ? wb_launch_copy(there, slot->block, n_bytes, gpu->stream)
-                         : (int)cudaMemcpyAsync(there, slot->block, n_bytes, cudaMemcpyHostToDevice,
-                                                gpu->stream);
+    const unsigned code =
+        n_bytes <= MOST_KERNEL_COPY
+            ? wb_launch_copy(there, slot->block, n_bytes, gpu->stream)
+            : cudaMemcpyAsync(there, slot->block, n_bytes, cudaMemcpyHostToDevice, gpu->stream);
     const wb_status status = wb_device_check(code, "copying ids", err);
     return status ? status : wb_gpu_forward(gpu, batch, err);
 }

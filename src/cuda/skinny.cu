@@ -111,7 +111,7 @@ bool wb_skinny_takes(const wb_skinny_args *args) {
            (args->y_cell == args->cell || (args->y_cell == WB_CELL_F32 && !args->residual));
 }
 
-int wb_launch_skinny(const wb_skinny_args *args, wb_stream stream) {
+unsigned wb_launch_skinny(const wb_skinny_args *args, wb_stream stream) {
     if (!wb_skinny_takes(args)) return cudaErrorInvalidValue;
     return args->cell == WB_CELL_F16 ? launch_skinny<__half>(*args, stream)
                                      : launch_skinny<__nv_bfloat16>(*args, stream);
