@@ -48,7 +48,8 @@ target_link_libraries(wattbert_cuda PRIVATE wb_cuda cuda_kernels wb_base CUDA::c
                                             Threads::Threads ${CMAKE_DL_LIBS} m)
 set(exports ${PROJECT_SOURCE_DIR}/src/cuda/door.map)
 target_link_options(wattbert_cuda PRIVATE -Wl,--version-script=${exports} -Wl,--exclude-libs,ALL)
-# In the build tree cuBLASLt is found where the compiler came from.
+# cuBLASLt is looked for where the compiler came from, and where the system looks.
 set_target_properties(wattbert_cuda PROPERTIES LINKER_LANGUAGE C LINK_DEPENDS ${exports}
-                                               BUILD_RPATH ${CUDAToolkit_LIBRARY_DIR})
+                                               BUILD_RPATH ${CUDAToolkit_LIBRARY_DIR}
+                                               INSTALL_RPATH ${CUDAToolkit_LIBRARY_DIR})
 install(TARGETS wattbert_cuda)

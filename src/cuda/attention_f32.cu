@@ -131,6 +131,7 @@ __global__ static void __launch_bounds__(TILE *TILE / 16)
     extern __shared__ float4 shared[];
     float *q = (float *)shared, *k = q + D * WIDE, *p = k + D * WIDE, *v = p + TILE * WIDE;
     const place<TILE> at = place_of_thread<TILE>();
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -174,7 +175,7 @@ static int launch_tiles(const wb_attention_args &args, cudaStream_t stream) {
                         n_bytes, stream, args);
 }
 
-int wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream) {
     const bool is_short = args->item_class == WB_ITEMS_32;
     if (args->d_head == 64)
         return is_short ? launch_tiles<64, 32>(*args, stream) : launch_tiles<64, 64>(*args, stream);

@@ -71,6 +71,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     extern __shared__ uint4 shared[];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     T *k = (T *)shared + warp * (2 * KEYS + 16) * D, *v = k + KEYS * D, *room = v + KEYS * D;
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x * WARPS + warp; unit < n_units; unit += gridDim.x * WARPS) {
@@ -186,6 +187,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     extern __shared__ uint4 shared[];
     T *q = (T *)shared, *stages = q + TILE * D;
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -240,7 +242,7 @@ static int launch_class(const wb_attention_args &args, cudaStream_t stream) {
     }
 }
 
-int wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream) {
     const bool is_half = args->cell == WB_CELL_F16, is_bf16 = args->cell == WB_CELL_BF16;
     if (is_half && args->d_head == 64) return launch_class<__half, 64>(*args, stream);
     if (is_half && args->d_head == 32) return launch_class<__half, 32>(*args, stream);

@@ -61,6 +61,7 @@ template <typename T>
 __global__ static void attend_items(const __grid_constant__ wb_attention_args args) {
     __shared__ float scores[WARPS][MOST_KEYS], q[WARPS][MOST_HEAD];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -90,7 +91,7 @@ static int launch_items(const wb_attention_args &args, cudaStream_t stream) {
                         stream, args);
 }
 
-int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream) {
     switch (args->cell) {
         case WB_CELL_F32: return launch_items<float>(*args, stream);
         case WB_CELL_F16: return launch_items<__half>(*args, stream);

@@ -30,6 +30,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     score_tiles(const __grid_constant__ wb_attention_args args) {
     __shared__ alignas(16) T q[TILE * D], k[TILE * D];
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -82,6 +83,7 @@ __global__ static void __launch_bounds__(32 * WARPS)
     context_tiles(const __grid_constant__ wb_attention_args args) {
     __shared__ alignas(16) T p[TILE * TILE], v[TILE * D];
     const int lane = threadIdx.x % 32, warp_row = 16 * (threadIdx.x / 32);
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -185,6 +187,7 @@ template <typename T, bool IS_WIDE>
 __global__ static void __launch_bounds__(SIMT_THREADS)
     score_plain(const __grid_constant__ wb_attention_args args) {
     __shared__ float q[SLICE][TILE + 4], k[SLICE][TILE + 4];
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads, d = args.d_head;
     const float scale = rsqrtf((float)d);
@@ -226,6 +229,7 @@ template <typename T, bool IS_WIDE>
 __global__ static void __launch_bounds__(SIMT_THREADS)
     context_plain(const __grid_constant__ wb_attention_args args) {
     __shared__ float p[SLICE][TILE + 4], v[SLICE][TILE + 4];
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads, d = args.d_head;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -268,6 +272,7 @@ template <typename T>
 __global__ static void __launch_bounds__(32 * WARPS)
     softmax_rows(const __grid_constant__ wb_attention_args args) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    let_successor_launch();
     wait_for_predecessor();
     const int n_units = *args.n_items * args.n_heads;
     for (int unit = blockIdx.x; unit < n_units; unit += gridDim.x) {
@@ -317,7 +322,7 @@ static int launch_plain(const wb_attention_args &args, cudaStream_t stream) {
                         SIMT_THREADS, args, stream);
 }
 
-int wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream) {
+unsigned wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream) {
     const bool is_half = args->cell == WB_CELL_F16, is_bf16 = args->cell == WB_CELL_BF16;
     if (is_half && args->d_head == 64) return launch_tiles<__half, 64>(*args, stream);
     if (is_half && args->d_head == 32) return launch_tiles<__half, 32>(*args, stream);

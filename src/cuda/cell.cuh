@@ -14,9 +14,15 @@ extern "C" {
 #include "cuda/launch.h"
 }
 
-// Every kernel here is launched while the one before it in the stream still runs, and waits for its
-// results with wait_for_predecessor(), before it reads or writes anything: launching then costs
-// next to nothing, which single texts are made of.
+// Every kernel here is launched while the one before it in the stream still runs, lets the one
+// after it be launched at once, and waits for its predecessor's results before it touches anything
+// but weights: launching then costs next to nothing, and single texts are made of launches.
+__device__ inline void let_successor_launch() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 __device__ inline void wait_for_predecessor() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");

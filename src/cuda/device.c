@@ -8,7 +8,7 @@
 
 enum { LEAST_COMPUTE_MAJOR = 8 };  // Ampere: bf16, asynchronous copies to shared memory
 
-wb_status wb_device_check(int code, const char *what, wb_error *err) {
+wb_status wb_device_check(unsigned code, const char *what, wb_error *err) {
     if (code == cudaSuccess) return WB_OK;
     return wb_fail(err, WB_ERR_DEVICE, 0, "%s: the GPU says \"%s\" (%s)", what,
                    cudaGetErrorString((cudaError_t)code), cudaGetErrorName((cudaError_t)code));

@@ -26,7 +26,7 @@ static inline size_t wb_cell_bytes(wb_cell cell) {
 }
 
 // WB_OK where code, a cudaError_t, is success; else WB_ERR_DEVICE with what was attempted.
-wb_status wb_device_check(int code, const char *what, wb_error *err);
+wb_status wb_device_check(unsigned code, const char *what, wb_error *err);
 
 // *out <- zeroed device memory of the current device, or NULL where n_bytes is 0. WB_ERR_MEMORY
 // names what it was for, how much was wanted and how much is free. Adds to *total unless NULL.

@@ -71,10 +71,12 @@ static void describe(wb_cuda_words *words, const wb_cuda *cuda) {
                                        "%s", word);
     }
     const bool has_tiles = plan->shape.d_head == 64 || plan->shape.d_head == 32;
-    const bool is_mma = has_tiles && cuda->gpu.weights.y_cell != WB_CELL_F32;
+    const bool is_f32 = cuda->gpu.weights.y_cell == WB_CELL_F32;
+    // Up to 64 rows of 16-bit products are a kernel of ours.
     snprintf(words->kernels + length, sizeof words->kernels - length,
-             "attention_%s_%s rowwise_cuda",
-             plan->attention == WB_ATTENTION_FLASH ? "flash" : "standard", is_mma ? "mma" : "cuda");
+             "%sattention_%s_%s rowwise_cuda", is_f32 ? "" : "skinny_mma ",
+             plan->attention == WB_ATTENTION_FLASH ? "flash" : "standard",
+             has_tiles && !is_f32 ? "mma" : "cuda");
 }
 
 static void close_door(wb_cuda *cuda) {

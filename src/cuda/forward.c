@@ -94,9 +94,9 @@ static wb_status attend(wb_gpu *gpu, const wb_gpu_batch *batch, const void *quer
             .n_multiprocessors = gpu->n_multiprocessors,
             .is_first_only = query != NULL,
             .scores = gpu->workspace.scores};
-        const int code = query || gpu->plan->attention == WB_ATTENTION_FLASH
-                             ? wb_launch_attention_flash(&args, gpu->stream)
-                             : wb_launch_attention_standard(&args, gpu->stream);
+        const unsigned code = query || gpu->plan->attention == WB_ATTENTION_FLASH
+                                  ? wb_launch_attention_flash(&args, gpu->stream)
+                                  : wb_launch_attention_standard(&args, gpu->stream);
         const wb_status status = wb_device_check(code, "attention", err);
         if (status) return status;
     }
@@ -224,8 +224,7 @@ wb_status wb_gpu_ffn(wb_gpu *gpu, const wb_gpu_batch *batch, int layer, const wb
         .ld_y = d_ff,
         .activation = shape->activation,
         .narrow = wb_narrow_for(down, weights->y_cell, w->wide_narrow, w->row_scale, d_ff),
-        .multiplier = down->x_multiplier_there,
-        .narrow_scale = down->x_scale_there};
+        .multiplier = down->x_multiplier_there};
     wb_status status = wb_gpu_linear_forward(gpu, &wide, NULL, err);
     bool is_added = false;
     const wb_gpu_linear narrow = {.matrix = down,

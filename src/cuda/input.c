@@ -20,8 +20,10 @@ static int round_up(int n, int step) {
 // the rows from 256 on. Tensor cores take rows by 16 in any case.
 static int round_rows(int n) {
     const int least = n < 1 ? 1 : n;
-    if (least <= 256) return round_up(least, 32);
+    if (least <= 512) return round_up(least, 32);
+    if (least <= 1024) return round_up(least, 64);
     if (least <= 2048) return round_up(least, 128);
+    if (least <= 4096) return round_up(least, 256);
     if (least <= 16384) return round_up(least, 512);
     return round_up(least, 64);  // launched one by one: no graph to share
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The contract of every kernel of this folder, and how it is launched. Each function puts one
-// kernel on a stream and returns a cudaError_t as int, 0 being success; none allocates or waits.
-// All pointers are device memory; rows are contiguous, 16-byte aligned, their widths multiples of
+// kernel on a stream and returns a cudaError_t as unsigned, 0 being success; none allocates or
+// waits. All pointers are device memory; rows are contiguous, 16-byte aligned, their widths
+// multiples of
 // 8. Rows past a batch's last, up to its bucket, may hold anything: no kernel mixes rows but
 // attention, which is told where each text ends.
 //
@@ -37,7 +38,7 @@ typedef struct wb_embed_args {
     wb_narrow narrow;
     int m, d;
 } wb_embed_args;
-int wb_launch_embed(const wb_embed_args *args, wb_stream stream);
+unsigned wb_launch_embed(const wb_embed_args *args, wb_stream stream);
 
 // x[m, d] <- norm(a + b), and once more as narrow says; x may be b.
 typedef struct wb_norm_args {
@@ -50,7 +51,7 @@ typedef struct wb_norm_args {
     wb_narrow narrow;
     int m, d;
 } wb_norm_args;
-int wb_launch_norm(const wb_norm_args *args, wb_stream stream);
+unsigned wb_launch_norm(const wb_norm_args *args, wb_stream stream);
 
 // What a product leaves to do where the library's epilogue cannot: each row of sums becomes
 // activation(sum * x_scale * w_scale + bias), written as narrow says.
@@ -66,16 +67,15 @@ typedef struct wb_finish_args {
     wb_narrow narrow;
     int m, n;
 } wb_finish_args;
-int wb_launch_finish(const wb_finish_args *args, wb_stream stream);
-
-// cells[n] <- gelu of themselves in e4m3, n a multiple of 16; a cell stands for cell * *scale
-// before and after. The tanh form: its 5e-4 are far below a cell's own step.
-int wb_launch_gelu_fp8(void *cells, size_t n, const float *scale, wb_stream stream);
+unsigned wb_launch_finish(const wb_finish_args *args, wb_stream stream);
 
 // The largest width norm and finish take.
 enum { WB_CUDA_MOST_NORM = 2048, WB_CUDA_MOST_WIDTH = 8192 };
 
 // ---- move.cu ----
+
+// to[n_bytes] <- from[n_bytes], which may be pinned host memory; n_bytes a multiple of 16, few.
+unsigned wb_launch_copy(void *to, const void *from, size_t n_bytes, wb_stream stream);
 
 // Rows picked out of up to three arrays: to[i, :] <- from[first_rows[i], :], row_bytes each.
 typedef struct wb_gather_part {
@@ -88,11 +88,11 @@ typedef struct wb_gather_args {
     const int32_t *texts;  // [m, 2]: the first row of each text, and its valid length
     int m;
 } wb_gather_args;
-int wb_launch_gather(const wb_gather_args *args, wb_stream stream);
+unsigned wb_launch_gather(const wb_gather_args *args, wb_stream stream);
 
 // to[n] <- from[n] between f32, f16 and bf16; n a multiple of 8.
-int wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cell, size_t n,
-                   wb_stream stream);
+unsigned wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cell, size_t n,
+                        wb_stream stream);
 
 // logits[m, n_labels] <- x[m, d] . w[n_labels, d]^T + bias, all f32.
 typedef struct wb_classify_args {
@@ -100,7 +100,7 @@ typedef struct wb_classify_args {
     float *logits;
     int m, d, n_labels;
 } wb_classify_args;
-int wb_launch_classify(const wb_classify_args *args, wb_stream stream);
+unsigned wb_launch_classify(const wb_classify_args *args, wb_stream stream);
 
 // ---- skinny.cu ----
 
@@ -115,7 +115,7 @@ typedef struct wb_skinny_args {
     wb_activation activation;
 } wb_skinny_args;
 bool wb_skinny_takes(const wb_skinny_args *args);
-int wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
+unsigned wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
 
 // ---- attention: one item is one text, or 64 of its queries ----
 
@@ -156,16 +156,16 @@ typedef struct wb_attention_args {
 
 // context <- softmax(q k^T / sqrt(d_head)) v, scores never in memory. f16 and bf16 with heads of 32
 // or 64 on tensor cores, all else as below.
-int wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream);
+unsigned wb_launch_attention_flash(const wb_attention_args *args, wb_stream stream);
 
 // The same in f32 on the plain units, for heads of 32 or 64.
-int wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream);
+unsigned wb_launch_attention_f32(const wb_attention_args *args, wb_stream stream);
 
 // The same one query at a time, for any cells and heads of at most 256.
-int wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream);
+unsigned wb_launch_attention_rows(const wb_attention_args *args, wb_stream stream);
 
 // The materialised form: scores to memory, softmax over them, their product with the values. All
 // items are of the class long. A row of scores has n_rows rounded up to 8 cells.
-int wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream);
+unsigned wb_launch_attention_standard(const wb_attention_args *args, wb_stream stream);
 
 #endif

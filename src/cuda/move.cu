@@ -6,6 +6,7 @@ enum { GATHER_THREADS = 64, CAST_THREADS = 256, WARPS_PER_BLOCK = 4 };
 
 __global__ static void gather_rows(const wb_gather_args args) {
     const int i = blockIdx.x;
+    let_successor_launch();
     wait_for_predecessor();
     const size_t first_row = (size_t)args.texts[2 * i];
     for (int p = 0; p < 3; p++) {
@@ -17,14 +18,27 @@ __global__ static void gather_rows(const wb_gather_args args) {
     }
 }
 
-int wb_launch_gather(const wb_gather_args *args, wb_stream stream) {
+unsigned wb_launch_gather(const wb_gather_args *args, wb_stream stream) {
     return launch_after(gather_rows, (unsigned)args->m, GATHER_THREADS, 0, stream, *args);
+}
+
+// One block: a few KB from the host's memory, sooner than a copy's own launch would bring them.
+__global__ static void copy_block(uint4 *to, const uint4 *from, int n) {
+    let_successor_launch();
+    wait_for_predecessor();
+    for (int i = threadIdx.x; i < n; i += CAST_THREADS) to[i] = from[i];
+}
+
+unsigned wb_launch_copy(void *to, const void *from, size_t n_bytes, wb_stream stream) {
+    return launch_after(copy_block, 1, CAST_THREADS, 0, stream, (uint4 *)to, (const uint4 *)from,
+                        (int)(n_bytes / sizeof(uint4)));
 }
 
 template <typename To, typename From>
 __global__ static void cast_cells(To *to, const From *from, size_t n) {
     const size_t i = 8 * ((size_t)blockIdx.x * CAST_THREADS + threadIdx.x);
     if (i >= n) return;
+    let_successor_launch();
     wait_for_predecessor();
     float x[8];
     load8(x, from + i);
@@ -49,8 +63,8 @@ static int launch_cast_from(void *to, wb_cell to_cell, const void *from, size_t 
     }
 }
 
-int wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cell, size_t n,
-                   wb_stream stream) {
+unsigned wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cell, size_t n,
+                        wb_stream stream) {
     switch (from_cell) {
         case WB_CELL_F32: return launch_cast_from<float>(to, to_cell, from, n, stream);
         case WB_CELL_F16: return launch_cast_from<__half>(to, to_cell, from, n, stream);
@@ -63,6 +77,7 @@ int wb_launch_cast(void *to, wb_cell to_cell, const void *from, wb_cell from_cel
 __global__ static void classify_rows(const wb_classify_args args) {
     const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS_PER_BLOCK + threadIdx.x / 32;
     if (row >= args.m) return;
+    let_successor_launch();
     wait_for_predecessor();
     const float *x = args.x + (size_t)row * args.d;
     for (int label = 0; label < args.n_labels; label++) {
@@ -77,7 +92,7 @@ __global__ static void classify_rows(const wb_classify_args args) {
     }
 }
 
-int wb_launch_classify(const wb_classify_args *args, wb_stream stream) {
+unsigned wb_launch_classify(const wb_classify_args *args, wb_stream stream) {
     const int n_blocks = (args->m + WARPS_PER_BLOCK - 1) / WARPS_PER_BLOCK;
     return launch_after(classify_rows, (unsigned)n_blocks, 32 * WARPS_PER_BLOCK, 0, stream, *args);
 }

@@ -169,9 +169,10 @@ static cublasStatus_t multiply(const wb_products *s, description *t, const wb_gp
                                const cublasLtMatmulAlgo_t *algo, cudaStream_t stream) {
     const void *alpha = t->is_integer ? (const void *)&t->integer_one : &t->one;
     const void *beta = t->is_integer ? (const void *)&t->integer_beta : &t->beta;
-    return s->lt.matmul(s->lt.handle, &t->operation, alpha, p->w, &t->a, p->x, &t->b, beta,
-                        p->residual ? p->residual : p->y, &t->c, p->y, &t->d, algo, s->workspace,
-                        (size_t)WORKSPACE_MB << 20, stream);
+    // C may be D's memory only where it has D's type; nothing is read of it without a residual.
+    const void *c = p->residual || p->y_cell == WB_CELL_FP8 ? p->residual : p->y;
+    return s->lt.matmul(s->lt.handle, &t->operation, alpha, p->w, &t->a, p->x, &t->b, beta, c,
+                        &t->c, p->y, &t->d, algo, s->workspace, (size_t)WORKSPACE_MB << 20, stream);
 }
 
 // ---- Choosing ----

@@ -4,7 +4,7 @@
 // bytes there are: they run at the memory's pace, and the arithmetic is free.
 #include "cuda/activate.cuh"
 
-enum { WARPS_PER_BLOCK = 4, FINISH_THREADS = 128, GELU_THREADS = 256 };
+enum { WARPS_PER_BLOCK = 4, MOST_FINISH_THREADS = 512 };
 
 // Row of a warp's lane: vector i has columns [8 (lane + 32 i), + 8).
 __device__ static int column_of(int lane, int i) {
@@ -60,6 +60,7 @@ template <typename X, int V>
 __global__ static void embed_rows(const wb_embed_args args) {
     const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS_PER_BLOCK + threadIdx.x / 32;
     if (row >= args.m) return;
+    let_successor_launch();
     wait_for_predecessor();
     const X *word = (const X *)args.words + (size_t)args.ids[row] * args.d;
     const X *position = (const X *)args.positions + (size_t)args.position[row] * args.d;
@@ -79,6 +80,7 @@ template <typename A, typename X, int V>
 __global__ static void norm_rows(const wb_norm_args args) {
     const int lane = threadIdx.x % 32, row = blockIdx.x * WARPS_PER_BLOCK + threadIdx.x / 32;
     if (row >= args.m) return;
+    let_successor_launch();
     wait_for_predecessor();
     const A *a = (const A *)args.a + (size_t)row * args.d;
     const X *b = (const X *)args.b + (size_t)row * args.d;
@@ -98,26 +100,29 @@ __global__ static void norm_rows(const wb_norm_args args) {
 
 // The largest of a block's values; every thread gets it.
 __device__ static float block_max(float x) {
-    __shared__ float of_warp[FINISH_THREADS / 32];
-    const int warp = threadIdx.x / 32;
+    __shared__ float of_warp[MOST_FINISH_THREADS / 32];
+    const int warp = threadIdx.x / 32, n_warps = blockDim.x / 32;
     x = warp_max(x);
     if (threadIdx.x % 32 == 0) of_warp[warp] = x;
     __syncthreads();
     x = of_warp[0];
-    for (int i = 1; i < FINISH_THREADS / 32; i++) x = fmaxf(x, of_warp[i]);
+    for (int i = 1; i < n_warps; i++) x = fmaxf(x, of_warp[i]);
     return x;
 }
 
+// A thread has V vectors of a row: one, where that makes no more than MOST_FINISH_THREADS of them.
 template <typename S, int V>
 __global__ static void finish_rows(const wb_finish_args args) {
     const int row = blockIdx.x, n = args.n;
+    let_successor_launch();
     wait_for_predecessor();
     const S *sums = (const S *)args.sums + (size_t)row * args.ld_sums;
     const float scale = args.row_scale ? args.row_scale[row] : args.x_scale;
     float y[V][8];
     float absmax = 0.0f;
+#pragma unroll
     for (int i = 0; i < V; i++) {
-        const int column = 8 * ((int)threadIdx.x + FINISH_THREADS * i);
+        const int column = 8 * (int)(threadIdx.x + blockDim.x * i);
         if (column >= n) continue;
         float of_column[8], bias[8] = {};
         load8(y[i], sums + column);
@@ -134,49 +139,11 @@ __global__ static void finish_rows(const wb_finish_args args) {
     float multiplier = args.narrow.multiplier;
     if (args.narrow.row_scale)
         multiplier = scale_row(args.narrow, row, block_max(absmax), threadIdx.x == 0);
+#pragma unroll
     for (int i = 0; i < V; i++) {
-        const int column = 8 * ((int)threadIdx.x + FINISH_THREADS * i);
+        const int column = 8 * (int)(threadIdx.x + blockDim.x * i);
         if (column < n) store_narrow8(args.narrow, row, column, y[i], multiplier);
     }
-}
-
-// ---- gelu of e4m3 cells ----
-
-__device__ static __half2 tanh_pair(__half2 x) {
-    uint32_t bits = *(const uint32_t *)&x;
-    asm("tanh.approx.f16x2 %0, %0;" : "+r"(bits));
-    return *(const __half2 *)&bits;
-}
-
-// Two cells: q times half of 1 + tanh(..), the tanh form of the normal distribution, in f16, whose
-// 11 bits are many for a result of 4. Input and result have one scale, so that it cancels.
-__device__ static uint16_t gelu_pair(uint16_t pair, __half2 scale) {
-    const __half2_raw raw = __nv_cvt_fp8x2_to_halfraw2(pair, __NV_E4M3);
-    const __half2 q = raw, x = __hmul2(q, scale);
-    const __half2 slope =
-        __hfma2(__hmul2(x, x), __float2half2_rn(0.0356774f), __float2half2_rn(0.7978846f));
-    const __half2 half = __float2half2_rn(0.5f);
-    const __half2 share = __hfma2(tanh_pair(__hmul2(x, slope)), half, half);
-    return __nv_cvt_halfraw2_to_fp8x2(__hmul2(q, share), __NV_SATFINITE, __NV_E4M3);
-}
-
-__global__ static void gelu_cells(uint4 *cells, size_t n, const float *scale) {
-    wait_for_predecessor();
-    const size_t i = (size_t)blockIdx.x * GELU_THREADS + threadIdx.x;
-    if (i >= n) return;
-    uint4 x = cells[i];
-    const __half2 by = __float2half2_rn(*scale);
-    uint32_t *words = (uint32_t *)&x;
-    for (int k = 0; k < 4; k++)
-        words[k] = gelu_pair((uint16_t)words[k], by) |
-                   (uint32_t)gelu_pair((uint16_t)(words[k] >> 16), by) << 16;
-    cells[i] = x;
-}
-
-int wb_launch_gelu_fp8(void *cells, size_t n, const float *scale, wb_stream stream) {
-    const size_t n_vectors = n / 16, n_blocks = (n_vectors + GELU_THREADS - 1) / GELU_THREADS;
-    return launch_after(gelu_cells, (unsigned)n_blocks, GELU_THREADS, 0, stream, (uint4 *)cells,
-                        n_vectors, scale);
 }
 
 // ---- Launching: the number of vectors a thread holds is a constant of the kernel ----
@@ -205,7 +172,7 @@ static int launch_embed(const wb_embed_args &args, cudaStream_t stream) {
                   args, stream);
 }
 
-int wb_launch_embed(const wb_embed_args *args, wb_stream stream) {
+unsigned wb_launch_embed(const wb_embed_args *args, wb_stream stream) {
     switch (args->cell) {
         case WB_CELL_F32: return launch_embed<float>(*args, stream);
         case WB_CELL_F16: return launch_embed<__half>(*args, stream);
@@ -224,7 +191,7 @@ static int launch_norm(const wb_norm_args &args, cudaStream_t stream) {
 }
 
 // x is in the cells of a, or in f32: autocast keeps it so.
-int wb_launch_norm(const wb_norm_args *args, wb_stream stream) {
+unsigned wb_launch_norm(const wb_norm_args *args, wb_stream stream) {
     const bool is_f32 = args->x_cell == WB_CELL_F32;
     if (!is_f32 && args->x_cell != args->a_cell) return cudaErrorInvalidValue;
     switch (args->a_cell) {
@@ -241,15 +208,15 @@ int wb_launch_norm(const wb_norm_args *args, wb_stream stream) {
 
 template <typename S>
 static int launch_finish(const wb_finish_args &args, cudaStream_t stream) {
-    static void (*const kernels[])(const wb_finish_args) = {finish_rows<S, 1>, finish_rows<S, 2>,
-                                                            finish_rows<S, 3>, finish_rows<S, 4>,
-                                                            finish_rows<S, 8>};
-    const int per_vector = 8 * FINISH_THREADS;
-    return launch(kernels, (args.n + per_vector - 1) / per_vector, args.m, FINISH_THREADS, args,
-                  stream);
+    const int n_vectors = (args.n + 7) / 8;
+    if (args.n > WB_CUDA_MOST_WIDTH) return cudaErrorInvalidValue;
+    const int per_thread = n_vectors <= MOST_FINISH_THREADS ? 1 : 2;
+    const int n_threads = ((n_vectors + per_thread - 1) / per_thread + 31) / 32 * 32;
+    return launch_after(per_thread == 1 ? finish_rows<S, 1> : finish_rows<S, 2>, (unsigned)args.m,
+                        (unsigned)n_threads, 0, stream, args);
 }
 
-int wb_launch_finish(const wb_finish_args *args, wb_stream stream) {
+unsigned wb_launch_finish(const wb_finish_args *args, wb_stream stream) {
     switch (args->cell) {
         case WB_CELL_F32: return launch_finish<float>(*args, stream);
         case WB_CELL_F16: return launch_finish<__half>(*args, stream);

@@ -8,7 +8,7 @@
 #include <cuda_runtime_api.h>
 #include <string.h>
 
-enum { GRAPH_ROWS = 16384 };
+enum { GRAPH_ROWS = 16384, MOST_KERNEL_COPY = 16384 };
 
 // Waiting asks the driver again and again for so long, then sleeps: a wake-up costs some 20 to 50
 // us, which would double the time of a single text.
@@ -24,14 +24,12 @@ static wb_status open_slot(wb_slot *slot, const wb_plan *plan, const wb_input_la
     slot->batch.texts = wb_alloc_array((size_t)plan->max_texts, sizeof *slot->batch.texts);
     if (!slot->batch.texts)
         return wb_fail(err, WB_ERR_MEMORY, 0, "batch of %d texts", plan->max_texts);
-    void *block = NULL, *logits = NULL, *logits_pinned = NULL;
+    void *block = NULL, *logits = NULL;
     wb_status status = wb_pinned_alloc(&slot->block, most->n_bytes, "ids of a batch", err);
-    if (!status) status = wb_pinned_alloc(&logits_pinned, logits_bytes, "logits", err);
-    slot->logits = logits_pinned;
+    if (!status) status = wb_pinned_alloc(&logits, logits_bytes, "logits", err);
+    slot->logits = slot->on_gpu.logits = logits;
     if (!status) status = wb_device_alloc(&block, most->n_bytes, "ids of a batch", NULL, err);
     slot->on_gpu.block = block;
-    if (!status) status = wb_device_alloc(&logits, logits_bytes, "logits", NULL, err);
-    slot->on_gpu.logits = logits;
     if (!status)
         status = wb_device_check(
             cudaEventCreateWithFlags(&slot->done, cudaEventBlockingSync | cudaEventDisableTiming),
@@ -58,7 +56,6 @@ void wb_cuda_slots_close(wb_cuda *cuda) {
         if (slot->block) wb_pinned_free(slot->block);
         if (slot->logits) wb_pinned_free(slot->logits);
         wb_device_free((void *)(uintptr_t)slot->on_gpu.block);
-        wb_device_free(slot->on_gpu.logits);
         wb_free(slot->batch.texts);
         *slot = (wb_slot){.index = -1};
     }
@@ -66,23 +63,19 @@ void wb_cuda_slots_close(wb_cuda *cuda) {
 
 // ---- Launching ----
 
-// Ids to the GPU, the whole forward, logits back.
+// Ids to the GPU, then the whole forward; the last kernel writes the logits to pinned memory.
 static wb_status enqueue(wb_cuda *cuda, const void *context, wb_error *err) {
     const wb_slot *slot = context;
     const wb_gpu_batch *batch = &slot->on_gpu;
     wb_gpu *gpu = &cuda->gpu;
-    wb_status status =
-        wb_device_check(cudaMemcpyAsync((void *)(uintptr_t)batch->block, slot->block,
-                                        batch->layout.n_bytes, cudaMemcpyHostToDevice, gpu->stream),
-                        "copying ids", err);
-    if (!status) status = wb_gpu_forward(gpu, batch, err);
-    const size_t logits_bytes =
-        (size_t)batch->layout.n_texts * (size_t)gpu->plan->shape.n_labels * sizeof(float);
-    if (!status)
-        status = wb_device_check(cudaMemcpyAsync(slot->logits, batch->logits, logits_bytes,
-                                                 cudaMemcpyDeviceToHost, gpu->stream),
-                                 "copying logits", err);
-    return status;
+    void *there = (void *)(uintptr_t)batch->block;
+    const size_t n_bytes = batch->layout.n_bytes;
+    const unsigned code =
+        n_bytes <= MOST_KERNEL_COPY
+            ? wb_launch_copy(there, slot->block, n_bytes, gpu->stream)
+            : cudaMemcpyAsync(there, slot->block, n_bytes, cudaMemcpyHostToDevice, gpu->stream);
+    const wb_status status = wb_device_check(code, "copying ids", err);
+    return status ? status : wb_gpu_forward(gpu, batch, err);
 }
 
 wb_status wb_cuda_record(wb_cuda *cuda, wb_graph *exec, wb_graph_step *step, const void *context,

@@ -15,8 +15,8 @@ enum { WB_N_SLOTS = 2, WB_MOST_GRAPHS = 64 };
 typedef struct wb_slot {
     wb_batch batch;       // texts [plan->max_texts]
     void *block;          // pinned
-    float *logits;        // pinned, [max_texts, n_labels]
-    wb_gpu_batch on_gpu;  // its block and logits on the GPU
+    float *logits;        // pinned, [max_texts, n_labels]; the GPU writes to it
+    wb_gpu_batch on_gpu;  // its block on the GPU
     wb_event done;
     uint64_t begin_ns;
     int index;  // of the batch, -1: the slot is free

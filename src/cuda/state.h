@@ -72,7 +72,7 @@ typedef struct wb_gpu_batch {
     wb_input_layout layout;
     const void *block;  // on the GPU
     int classes;        // bits of wb_input_fill
-    float *logits;      // [n_texts, n_labels] on the GPU
+    float *logits;      // [n_texts, n_labels], where the GPU can write
 } wb_gpu_batch;
 
 // ---- workspace.c ----
@@ -118,7 +118,6 @@ typedef struct wb_gpu {
     wb_products *products;
     wb_stream stream;
     int n_multiprocessors;
-    bool is_gelu_exact;  // the erf form also where the library's tanh form could be fused
 } wb_gpu;
 
 typedef struct wb_gpu_linear {
@@ -132,9 +131,8 @@ typedef struct wb_gpu_linear {
     int ld_y;
     const void *residual;  // [m, ld_y] in y_cell to add where that costs nothing, or NULL
     wb_activation activation;
-    wb_narrow narrow;  // where the result goes instead of y, if set
-    // On the GPU, or NULL: narrow.multiplier and its inverse.
-    const float *multiplier, *narrow_scale;
+    wb_narrow narrow;         // where the result goes instead of y, if set
+    const float *multiplier;  // narrow.multiplier on the GPU, or NULL
 } wb_gpu_linear;
 
 // *is_added says whether the residual has been added; may be NULL where there is none.

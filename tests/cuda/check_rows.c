@@ -242,28 +242,3 @@ void check_classify(check *c) {
         wb_free(x), wb_free(w);
     }
 }
-
-// Every e4m3 cell there is: the nearest cell to gelu of what it stands for, or its neighbour where
-// f16's roundings decide.
-void check_gelu_fp8(check *c) {
-    enum { CELLS = 256 };
-    for (int round = 0; round < check_rounds(c, 20); round++) {
-        const float scale = check_uniform(c, 0.5f, 30.0f) / 448.0f;
-        const size_t n = CELLS * (size_t)(1 + check_below(c, 50));
-        check_begin(c, "%zu cells, scale %g", n, (double)scale);
-        uint8_t *cells = new_array(n, 1), *got = new_array(n, 1);
-        for (size_t i = 0; i < n; i++) cells[i] = (i & 0x7f) == 0x7f ? 0 : (uint8_t)i;
-        void *there = check_upload(c, cells, n);
-        check_gpu(wb_launch_gelu_fp8(there, n, check_upload(c, &scale, 4), c->stream), "gelu");
-        check_read(c, got, there, n);
-        for (size_t i = 0; i < n; i++) {
-            const double q = (double)cell_value(WB_CELL_FP8, cells, i), x = q * (double)scale;
-            const double want = q / 2.0 * (1.0 + erf(x / sqrt(2.0)));
-            const double step = fmax(fabs(want) / 16.0, 0x1p-10);
-            if (!check_near(c, i, 0, want, (double)cell_value(WB_CELL_FP8, got, i),
-                            step * 1.02 + fabs(q) * 1.5e-3))
-                break;
-        }
-        wb_free(cells), wb_free(got);
-    }
-}

@@ -26,7 +26,7 @@ int check_rounds(const check *c, int n) {
     return rounds < 1 ? 1 : rounds;
 }
 
-void check_gpu(int code, const char *what) {
+void check_gpu(unsigned code, const char *what) {
     if (code == cudaSuccess) return;
     printf("FAILED: %s: %s\n", what, cudaGetErrorString((cudaError_t)code));
     exit(1);

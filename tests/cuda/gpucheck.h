@@ -35,7 +35,7 @@ int check_below(check *c, int bound);  // 0 .. bound - 1
 float check_uniform(check *c, float low, float high);
 int check_rounds(const check *c, int n);
 // Ends the program where the GPU itself fails: nothing after that can be trusted.
-void check_gpu(int code, const char *what);
+void check_gpu(unsigned code, const char *what);
 void check_ok(wb_status status, const wb_error *err);
 
 // A round: frees its arrays and describes the next.
@@ -67,7 +67,7 @@ bool check_narrow(check *c, const wb_narrow *narrow, const double *want, int m, 
 
 static inline void *new_array(size_t n, size_t size) {
     void *p = wb_alloc_array(n ? n : 1, size);
-    check_gpu(p ? 0 : 2, "host memory");
+    check_gpu(p ? 0u : 2u, "host memory");
     return p;
 }
 
@@ -81,7 +81,6 @@ void check_classify(check *c);
 void check_flash(check *c);
 void check_standard(check *c);
 void check_pruned(check *c);
-void check_gelu_fp8(check *c);
 void check_product(check *c);
 void check_skinny(check *c);
 void check_forward(check *c);
