@@ -160,18 +160,25 @@ static wb_status upload_quantized(wb_gpu_matrix *m, const staging *s, const char
     return status;
 }
 
+// Smoothing is int8's: a float's relative error does not depend on its size.
+static const float *smooth_of(const wb_gpu_matrix *m, const wb_matrix_scales *scales) {
+    return m->cell == WB_CELL_I8 ? scales->smooth : NULL;
+}
+
 // What a static matrix needs of its input's scales.
 static wb_status upload_scales(wb_gpu_matrix *m, const wb_matrix_scales *scales, const char *what,
                                size_t *total, wb_error *err) {
-    const float most = m->cell == WB_CELL_FP8 ? FP8_MOST : I8_MOST;
-    m->x_scale = fmaxf(scales->x_max, 0x1p-60f) / most;
+    const bool is_fp8 = m->cell == WB_CELL_FP8;
+    const float *smooth = smooth_of(m, scales);
+    const float x_max = is_fp8 ? scales->fp8_x_max : scales->x_max;
+    m->x_scale = fmaxf(x_max, 0x1p-60f) / (is_fp8 ? FP8_MOST : I8_MOST);
     const float multiplier = 1.0f / m->x_scale;
     wb_status status = upload_floats(&m->x_scale_there, &m->x_scale, 1, what, total, err);
     if (!status) status = upload_floats(&m->x_multiplier_there, &multiplier, 1, what, total, err);
-    if (status || !scales->smooth) return status;
+    if (status || !smooth) return status;
     float *multipliers = wb_alloc_array((size_t)m->k, sizeof *multipliers);
     if (!multipliers) return wb_fail(err, WB_ERR_MEMORY, 0, "%s", what);
-    for (int i = 0; i < m->k; i++) multipliers[i] = multiplier / scales->smooth[i];
+    for (int i = 0; i < m->k; i++) multipliers[i] = multiplier / smooth[i];
     status = upload_floats(&m->column_multiplier, multipliers, (size_t)m->k, what, total, err);
     wb_free(multipliers);
     return status;
@@ -192,7 +199,8 @@ static wb_status open_matrix(wb_gpu_weights *weights, int i, const staging *s,
     wb_status status = WB_OK;
     if (is_static(m->precision)) {
         const wb_matrix_scales *scales = &setup->scales->matrices[i];
-        if (scales->smooth) smooth_columns(s->w, m->n, m->k, scales->smooth);
+        const float *smooth = smooth_of(m, scales);
+        if (smooth) smooth_columns(s->w, m->n, m->k, smooth);
         status = upload_scales(m, scales, planned->name, &weights->n_bytes, err);
     }
     const bool is_f32 = m->is_autocast || m->cell == WB_CELL_F32 || i == wb_plan_classifier(plan);

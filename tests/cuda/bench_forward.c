@@ -210,7 +210,8 @@ static void run_profiled(check *c, running *r) {
 static running open_running(const wb_plan *plan) {
     static const float most[WB_MATRICES_PER_LAYER] = {3.6f, 3.0f, 3.6f, 6.0f};
     static wb_matrix_scales matrices[26];
-    for (int i = 0; i < 26; i++) matrices[i] = (wb_matrix_scales){.x_max = most[i % 4]};
+    for (int i = 0; i < 26; i++)
+        matrices[i] = (wb_matrix_scales){.x_max = most[i % 4], .fp8_x_max = most[i % 4]};
     const wb_scales scales = {.n_matrices = 26, .matrices = matrices};
     const wb_tensor_source source = random_source(&distilbert);
     const wb_cuda_setup setup = {.plan = plan, .source = &source, .scales = &scales};

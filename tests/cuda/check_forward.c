@@ -112,7 +112,8 @@ static wb_scales open_scales(const wb_plan *plan, float *smooth, wb_matrix_scale
     for (int i = 0; i < plan->n_matrices; i++) {
         const int kind = i % WB_MATRICES_PER_LAYER;
         matrices[i] = (wb_matrix_scales){.x_max = most[kind] / 0.75f,
-                                         .smooth = i / WB_MATRICES_PER_LAYER == 1 ? smooth : NULL};
+                                         .smooth = i / WB_MATRICES_PER_LAYER == 1 ? smooth : NULL,
+                                         .fp8_x_max = most[kind]};
     }
     return (wb_scales){.n_matrices = plan->n_matrices, .matrices = matrices};
 }
