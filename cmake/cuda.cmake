@@ -47,7 +47,8 @@ add_library(wattbert_cuda SHARED src/model/batch.c)
 target_link_libraries(wattbert_cuda PRIVATE wb_cuda cuda_kernels wb_base CUDA::cudart_static
                                             Threads::Threads ${CMAKE_DL_LIBS} m)
 set(exports ${PROJECT_SOURCE_DIR}/src/cuda/door.map)
-target_link_options(wattbert_cuda PRIVATE -Wl,--version-script=${exports} -Wl,--exclude-libs,ALL)
+target_link_options(wattbert_cuda PRIVATE -Wl,--as-needed -Wl,--version-script=${exports}
+                                          -Wl,--exclude-libs,ALL)
 # cuBLASLt is looked for where the compiler came from, and where the system looks.
 set_target_properties(wattbert_cuda PROPERTIES LINKER_LANGUAGE C LINK_DEPENDS ${exports}
                                                BUILD_RPATH ${CUDAToolkit_LIBRARY_DIR}
