@@ -18,10 +18,11 @@ static bool path_beside(char *path, size_t capacity) {
     memcpy(&address, &here, sizeof address);
     Dl_info info;
     if (!dladdr(address, &info) || !info.dli_fname) return false;
+    // Without a slash it was found in the current folder, by an empty part of a library path.
     const char *slash = strrchr(info.dli_fname, '/');
-    const int length = slash ? snprintf(path, capacity, "%.*s/%s", (int)(slash - info.dli_fname),
-                                        info.dli_fname, OBJECT)
-                             : -1;
+    const char *folder = slash ? info.dli_fname : ".";
+    const int length =
+        snprintf(path, capacity, "%.*s/%s", slash ? (int)(slash - folder) : 1, folder, OBJECT);
     return length > 0 && (size_t)length < capacity && wb_file_exists(path);
 }
 
