@@ -55,7 +55,7 @@ LD_LIBRARY_PATH="$PLAYED:$PWD/gpu/usr/lib" study --device cuda 2>&1 >/dev/null
 echo "== the board's counter"
 (
     joules=1000
-    while [ -e gpu ]; do
+    while [ ! -e stop ]; do
         joules=$((joules + 5))
         echo "$((joules * 500))" >gpu/nvml/new
         mv -f gpu/nvml/new gpu/nvml/total_energy_mj
@@ -65,8 +65,9 @@ echo "== the board's counter"
 FAKE_DOOR=ms=1 LD_LIBRARY_PATH="$PLAYED:$PWD/gpu/usr/lib" study --device cuda:1 --technique baseline,fp8+packed,mixed \
     --min-tokens 2000 >table
 echo "exit $?"
+touch stop
+wait  # before its files go: it would write new ones meanwhile
 rm -r gpu
-wait
 show "technique device precision status energy_source energy_method clock_low_hz clock_high_hz memory_clock_hz temperature_high_celsius power_limit_w"
 show "technique reason" | grep mixed | cut -c 1-60
 show flags | head -n 1
