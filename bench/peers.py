@@ -218,7 +218,8 @@ class Text(ctypes.Structure):
 class Options(ctypes.Structure):
     _fields_ = [("technique", ctypes.c_char_p), ("n_threads", ctypes.c_int), ("batch_size", ctypes.c_int),
                 ("padded_length", ctypes.c_int), ("token_budget", ctypes.c_int), ("sort_batches", ctypes.c_int),
-                ("calibration", ctypes.c_void_p)]
+                ("calibration", ctypes.c_void_p), ("device", ctypes.c_char_p), ("scales", ctypes.c_char_p),
+                ("later", ctypes.c_char * 256)]  # room for the fields of later versions
 
 
 class Error(ctypes.Structure):

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench/peers_gpu.py against a played driver (tests/machines/fake_nvml.c) whose counter a thread moves, and a played
+GPU (tests/device/fake_door.c).
+
+    test_peers_gpu.py FAKE_NVML LIBRARY FAKE_DOOR
+"""
+import contextlib
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+FAKE_NVML, LIBRARY, FAKE_DOOR = (os.path.abspath(path) for path in sys.argv[1:4])
+ROOT = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../..")
+sys.path.insert(0, f"{ROOT}/bench")
+import gpu_work  # noqa: E402
+import nvml  # noqa: E402
+import peers_gpu  # noqa: E402
+
+
+class Driver:
+    """A board of so many watts, whose counter steps every step_s by what they are worth."""
+
+    def __init__(self, watts=200.0, step_s=0.02, **files):
+        self.folder = tempfile.mkdtemp()
+        os.makedirs(f"{self.folder}/usr/lib")
+        os.makedirs(f"{self.folder}/nvml")
+        self.library = f"{self.folder}/usr/lib/libnvidia-ml.so.1"
+        shutil.copy(FAKE_NVML, self.library)
+        self.watts, self.step_s, self.mj = watts, step_s, 5_000_000
+        self.write("driver", "580.1")
+        self.write("name", "Played GPU")
+        for name, text in files.items():
+            self.write(name, text)
+        self.has_ended, self.thread = threading.Event(), None
+
+    def write(self, name, text):
+        with open(f"{self.folder}/nvml/{name}.new", "w") as file:
+            file.write(f"{text}\n")
+        os.replace(f"{self.folder}/nvml/{name}.new", f"{self.folder}/nvml/{name}")
+
+    def play(self):
+        begin, n = time.monotonic(), 0
+        while not self.has_ended.wait(max(0.0, begin + (n + 1) * self.step_s - time.monotonic())):
+            n += 1
+            self.mj += int(self.watts * 1e3 * self.step_s)
+            self.write("total_energy_mj", self.mj)
+
+    def __enter__(self):
+        self.write("total_energy_mj", self.mj)
+        self.thread = threading.Thread(target=self.play)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.has_ended.set()
+        self.thread.join()
+        shutil.rmtree(self.folder)
+
+
+class Windows(unittest.TestCase):
+    def test_steps(self):
+        with Driver() as driver:
+            counter = nvml.Counter(nvml.Board(driver.library))
+            window = counter.window(0.3, 20, lambda: {"seen": 1})
+        self.assertGreaterEqual(window["ticks"], 20)
+        self.assertGreaterEqual(window["end_s"] - window["begin_s"], 0.3)
+        # Whole steps, and times known to a read or two: 2 % is ten times what an idle machine shows.
+        self.assertAlmostEqual(window["watts"], 200.0, delta=4.0)
+        self.assertEqual(window["joules"] * 1000 % 4000, 0)
+        self.assertEqual(window["conditions"], {"seen": 1})
+        self.assertEqual(window["flags"], [])
+
+    def test_least_of_both(self):
+        with Driver() as driver:
+            counter = nvml.Counter(nvml.Board(driver.library))
+            self.assertGreaterEqual(counter.window(0.0, 30)["ticks"], 30)
+            self.assertAlmostEqual(counter.period_s, 0.02, delta=0.01)
+
+    def test_counter_goes_back(self):
+        with Driver() as driver:
+            counter = nvml.Counter(nvml.Board(driver.library))
+            timer = threading.Timer(0.15, lambda: setattr(driver, "mj", 17))
+            timer.start()
+            with self.assertRaisesRegex(nvml.NvmlError, "went back"):
+                counter.window(0.4, 5)
+            timer.join()
+            self.assertGreater(counter.window(0.1, 3)["joules"], 0.0)  # the next one is fine again
+
+    def test_dead_counter(self):
+        with Driver(step_s=60.0) as driver:
+            counter = nvml.Counter(nvml.Board(driver.library))
+            with self.assertRaisesRegex(nvml.NvmlError, "dead counter"):
+                counter.next_step(patience_s=0.2)
+
+    def test_power_where_there_is_no_counter(self):
+        driver = Driver(power_mw="150000")
+        counter = nvml.Counter(nvml.Board(driver.library))
+        window = counter.window(0.2, 5)
+        self.assertAlmostEqual(window["watts"], 150.0, places=6)
+        self.assertEqual(window["flags"], ["integrated power"])
+        shutil.rmtree(driver.folder)
+
+    def test_nothing_to_read(self):
+        driver = Driver()
+        with self.assertRaisesRegex(nvml.NvmlError, "no counter of energy and no reading of power"):
+            nvml.Board(driver.library)
+        with self.assertRaisesRegex(nvml.NvmlError, "cannot be loaded"):
+            nvml.Board(f"{driver.folder}/missing.so")
+        shutil.rmtree(driver.folder)
+
+    def test_others_and_conditions(self):
+        me = os.getpid()
+        driver = Driver(power_mw="1", processes=f"{me} 1", clock_mhz="1755", temperature="61", slowdowns="36",
+                        power_limit_mw="700000")
+        board = nvml.Board(driver.library)
+        self.assertEqual(board.others({me}), 1)
+        self.assertEqual(board.others({me, 1}), 0)
+        driver.write("processes", "4000000000 4000000001")  # of an outer namespace: perhaps ours
+        self.assertEqual(board.others({me, 1}), 0)
+        self.assertEqual(board.others({me}), 1)
+        self.assertEqual(board.conditions(), {"clock_mhz": 1755, "memory_clock_mhz": None, "temperature_celsius": 61,
+                                              "power_limit_w": 700.0, "slowed_by": "power heat"})
+        shutil.rmtree(driver.folder)
+
+
+class Numbers(unittest.TestCase):
+    def test_passes_in_part(self):
+        stamps = [10.0, 11.0, 12.0, 14.0]
+        self.assertEqual(peers_gpu.passes_at(stamps, 11.5), 1.5)
+        self.assertEqual(peers_gpu.passes_at(stamps, 13.5), 2.75)
+        for t in (9.0, 14.0):
+            with self.assertRaises(RuntimeError):
+                peers_gpu.passes_at(stamps, t)
+        window = {"begin_s": 10.5, "end_s": 13.0, "joules": 6.0, "ticks": 25, "watts": 2.4, "uncertainty": 0.0,
+                  "conditions": {}, "flags": []}
+        numbers = peers_gpu.window_numbers(window, stamps, 1000)
+        self.assertEqual(numbers["passes"], 2.0)
+        self.assertEqual(numbers["tokens_per_s"], 800.0)
+        self.assertEqual(numbers["uj_per_token"], 3000.0)
+        self.assertEqual(numbers["p50_us"], 1e6)
+
+    def test_differences(self):
+        same = peers_gpu.differences([[1.0, 2.0], [3.0, 0.0]], [[1.0, 2.0], [3.0, 0.5], [9.0, 9.0]])
+        self.assertEqual(same[0], 0.5)
+        self.assertEqual(same[2], 1.0)
+        self.assertEqual(peers_gpu.differences([[2.0, 1.0]], [[1.0, 2.0]])[2], 0.0)
+
+    def test_work(self):
+        work = gpu_work.Work(f"{ROOT}/demo/model", 2048, 3, 20)
+        for task in ("sst2", "mnli"):
+            batches = work.batches(task)
+            self.assertEqual([sum(map(len, b)) for b in batches], [2048] * 3)
+            self.assertEqual(len({len(b) for b in batches}), 1)
+            self.assertLessEqual(max(len(t) for b in batches for t in b), 128)
+            self.assertGreaterEqual(min(len(t) for b in batches for t in b), gpu_work.LENGTHS[task][2])
+        self.assertEqual(len(work.texts("sst2", "padded")), 20)
+        self.assertEqual(len(work.texts("sst2", "single-155")[0]), 155)
+        again = gpu_work.Work(f"{ROOT}/demo/model", 2048, 3, 20)
+        self.assertEqual(work.texts("mnli", "packed"), again.texts("mnli", "packed"))
+
+
+class Runs(unittest.TestCase):
+    def run_peers(self, driver, *options, **environment):
+        out = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, out)
+        command = [sys.executable, f"{ROOT}/bench/peers_gpu.py", "--model", f"{ROOT}/demo/model", "--tokens", "1024",
+                   "--batches", "2", "--study-texts", "16", "--warm-seconds", "0.1", "--min-seconds", "0.2",
+                   "--min-ticks", "5", "--nvml", driver, "--out", out, *options]
+        done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, **environment))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(f"{out}/windows.csv") as file:
+            return done.stdout, list(csv.DictReader(file))
+
+    def test_played(self):
+        with Driver(watts=300.0) as driver:
+            driver.write("processes", "")
+            table, rows = self.run_peers(driver.library, "--played", "--rounds", "3", "--seconds", "60")
+        peer = [r for r in rows if r["contender"] == "played-peer" and r["mode"] == "packed"]
+        self.assertEqual(len(peer), 3)
+        for row in peer:
+            self.assertAlmostEqual(float(row["watts"]), 300.0, delta=15.0)
+            joules = float(row["uj_per_token"]) * float(row["tokens_per_s"]) / 1e6
+            self.assertAlmostEqual(joules / float(row["watts"]), 1.0, delta=0.02)
+        self.assertIn("Played GPU, driver 580.1", table)
+        self.assertIn("Idle: ", table)
+        self.assertIn("| played, fails when it is prepared | packed, from ids | RuntimeError: played: cannot", table)
+        self.assertIn("| played, fails when it runs | packed, from ids | RuntimeError: played: broke |", table)
+        self.assertIn("its process ended with code 1", table)
+
+    def test_shared_and_short_of_time(self):
+        with Driver() as driver:
+            driver.write("processes", "1")
+            table, rows = self.run_peers(driver.library, "--only", "played-peer", "--rounds", "50", "--seconds", "7")
+        self.assertTrue(all("other processes on the GPU" in r["flags"] for r in rows))
+        self.assertIn("other processes on the GPU", table)
+        self.assertIn("the time was up in round", table)
+        self.assertLess(len(rows), 50)
+
+    def test_no_time_at_all(self):
+        table, rows = self.run_peers("/missing.so", "--only", "played-peer", "--seconds", "0.1")
+        self.assertEqual(rows, [])
+        self.assertIn("No energy: NVML cannot be loaded", table)
+        self.assertRegex(table, "was not ready in time|the time was up|no time left")
+
+    def test_wattbert_on_a_played_gpu(self):
+        with contextlib.ExitStack() as stack:
+            beside = stack.enter_context(tempfile.TemporaryDirectory())
+            os.symlink(LIBRARY, f"{beside}/libwattbert.so.0")
+            os.symlink(FAKE_DOOR, f"{beside}/libwattbert_cuda.so")
+            driver = stack.enter_context(Driver())
+            table, rows = self.run_peers(
+                driver.library, "--library", f"{beside}/libwattbert.so.0", "--rounds", "1", "--seconds", "60",
+                "--only", "wattbert-baseline,wattbert-f16-flash+packed", FAKE_DOOR="ms=2",
+                LD_LIBRARY_PATH=beside)
+        modes = {(r["contender"], r["mode"]) for r in rows if r["contender"].startswith("wattbert")}
+        self.assertIn(("wattbert-baseline", "padded"), modes)
+        for mode in ("packed", "texts", "single-25", "single-155"):
+            self.assertIn(("wattbert-f16-flash+packed", mode), modes)
+        self.assertIn("1 windows only", table)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
