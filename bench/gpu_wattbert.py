@@ -18,6 +18,10 @@ class Options(ctypes.Structure):
                 ("later", ctypes.c_char * 256)]
 
 
+class QuantizeOptions(ctypes.Structure):
+    _fields_ = [("n_threads", ctypes.c_int), ("max_error", ctypes.c_double), ("later", ctypes.c_char * 256)]
+
+
 class Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("offset", ctypes.c_uint64), ("message", ctypes.c_char * 512)]
 
@@ -50,12 +54,17 @@ def to_texts(strings):
 
 
 def make_scales(library, folder, work):
-    """folder/scales.json: what fp8 and i8-static need, from other texts than those that are measured."""
+    """folder/scales.json: what fp8 and i8-static need, from other texts than those that are measured. Logits of random
+    weights barely differ from text to text, so that any error is large beside their spread: no matrix may fall back
+    to a dearer precision for that, as none does on trained checkpoints (nor in PyTorch's contenders)."""
     rng = random.Random("scales")
     lib = Library(library)
+    lib.wb.wb_default_quantize_options.restype = QuantizeOptions
+    options = lib.wb.wb_default_quantize_options()
+    options.max_error = 1000.0
     model = lib.open_model(folder)
-    texts = [work.string(work.text(24, rng)) for _ in range(24)]
-    lib.call("wb_quantize", model, lib.inputs(model, texts), None, f"{folder}/scales.new".encode(), None)
+    texts = lib.inputs(model, [work.string(work.text(24, rng)) for _ in range(24)])
+    lib.call("wb_quantize", model, texts, ctypes.byref(options), f"{folder}/scales.new".encode(), None)
     os.replace(f"{folder}/scales.new", f"{folder}/scales.json")
 
 
@@ -69,7 +78,7 @@ class WattbertContender:
         self.options.device = arguments.device.encode()
         self.options.n_threads = arguments.threads
         if technique.startswith(("fp8+", "fp8", "i8-static")) and "dynamic" not in technique:
-            self.options.scales = (arguments.scales or f"{arguments.folder}/scales.json").encode()
+            self.options.scales = (arguments.scales or "").encode()
         self.engine = None
 
     def prepare(self, task, mode):

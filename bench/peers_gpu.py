@@ -30,6 +30,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -252,8 +253,8 @@ COLUMNS = ["task", "contender", "mode", "round", "at_s", "tokens_per_s", "uj_per
 
 
 class Run:
-    def __init__(self, arguments, folder):
-        self.arguments, self.folder = arguments, folder
+    def __init__(self, arguments, folder, scales):
+        self.arguments, self.folder, self.scales = arguments, folder, scales
         self.begin_s = time.monotonic()
         self.deadline_s = self.begin_s + arguments.seconds
         self.work = Work(folder, arguments.tokens, arguments.batches, arguments.study_texts)
@@ -305,6 +306,9 @@ class Run:
             self.contenders[name].send("prepare", task, mode)
         for name, mode in loud:
             self.receive_prepared(task, name, mode, begin_s + LOUD_SHARE * share_s)
+        self.scales.wait()
+        if self.scales.failure and self.scales.failure not in self.notes:
+            self.notes.append(self.scales.failure)
         for name, mode in quiet:
             if name not in self.failures:
                 self.contenders[name].send("prepare", task, mode)
@@ -505,23 +509,33 @@ def parse():
     return parser.parse_args()
 
 
-def open_folder(arguments, temporary, names):
-    """The checkpoint, and beside it the scales that some of wattbert's techniques need."""
-    folder = arguments.model
-    if not folder:
-        folder = temporary
-        subprocess.run([sys.executable, f"{HERE}/../tools/make_random_checkpoint.py", folder], check=True)
-    needs_scales = any(n.startswith(("wattbert-fp8", "wattbert-i8-static")) for n in names)
-    if needs_scales and not arguments.scales:
-        work = Work(folder, arguments.tokens, arguments.batches, arguments.study_texts)
-        made = os.path.join(temporary, "scales")
-        os.makedirs(made, exist_ok=True)
+class Scales:
+    """What wattbert's fp8 and i8-static need, made while the peers open."""
+
+    def __init__(self, arguments, folder, temporary, names):
+        self.failure, self.thread = "", None
+        needs = any(n.startswith(("wattbert-fp8", "wattbert-i8-static")) for n in names)
+        if not needs or arguments.scales:
+            return
+        beside = f"{temporary}/scaled"  # the checkpoint's folder may not be ours to write to
+        os.makedirs(beside)
         for entry in os.listdir(folder):
-            if not os.path.exists(f"{made}/{entry}"):
-                os.symlink(os.path.abspath(f"{folder}/{entry}"), f"{made}/{entry}")
-        make_scales(arguments.library, made, work)
-        arguments.scales = f"{made}/scales.json"
-    return folder
+            if os.path.isfile(f"{folder}/{entry}"):
+                os.symlink(os.path.abspath(f"{folder}/{entry}"), f"{beside}/{entry}")
+        arguments.scales = f"{beside}/scales.json"
+        work = Work(folder, arguments.tokens, arguments.batches, arguments.study_texts)
+        self.thread = threading.Thread(target=self.make, args=(arguments.library, beside, work))
+        self.thread.start()
+
+    def make(self, library, folder, work):
+        try:
+            make_scales(library, folder, work)
+        except (OSError, RuntimeError) as failure:
+            self.failure = f"no scales: {failure}"
+
+    def wait(self):
+        if self.thread:
+            self.thread.join()
 
 
 def main():
@@ -534,18 +548,16 @@ def main():
     names = choose([w for w in arguments.only.split(",") if w], arguments.played)
     random.seed(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
-        note = ""
-        try:
-            folder = open_folder(arguments, temporary, names)
-        except RuntimeError as failure:
-            folder, note = arguments.model or temporary, f"no scales: {failure}"
+        folder = arguments.model or f"{temporary}/model"
+        if not arguments.model:
+            subprocess.run([sys.executable, f"{HERE}/../tools/make_random_checkpoint.py", folder], check=True)
+        scales = Scales(arguments, folder, temporary, names)
         arguments.seconds -= time.monotonic() - begin
-        run = Run(arguments, folder)
-        if note:
-            run.notes.append(note)
+        run = Run(arguments, folder, scales)
         try:
             run.run(names)
         finally:
+            scales.wait()
             run.write()
             run.close()
     with open(f"{arguments.out}/peers.md") as file:
