@@ -5,9 +5,10 @@ import os
 import sys
 import time
 
-from gpu_work import (BARE_OF, CONTENDERS, FEWEST_WINDOWS, MODE_NAMES, PEERS_OF, PLAYED, SINGLE_MODES, median)
+from gpu_work import (ATTENTION, BARE_OF, CLAIMS, CONTENDERS, FEWEST_WINDOWS, MODE_NAMES, PEERS_OF, PLAYED,
+                      SINGLE_MODES, median)
 
-ALL = {**CONTENDERS, **PLAYED}
+ALL = {**ATTENTION, **CONTENDERS, **PLAYED}
 STUDY = ("torch-f32", "padded")
 
 
@@ -125,6 +126,17 @@ class Task:
                     self.flags(slot)]) + " |")
         return lines
 
+    def claim_lines(self):
+        """The study's claims, each as the ratio of two rows of the same rounds."""
+        lines = []
+        for what, changed, other, mode in CLAIMS:
+            rate = self.ratios((changed, mode), (other, mode), "tokens_per_s")
+            energy = self.ratios((changed, mode), (other, mode), "uj_per_token")
+            if rate:
+                lines.append(f"| {what} | {MODE_NAMES[mode]} | {spread(rate, '{:.2f}')}x | "
+                             + (f"{spread(energy, '{:.2f}')}x |" if energy else "- |"))
+        return ["", "| what changes | how | rate | energy |", "| --- | --- | ---: | ---: |"] + lines if lines else []
+
     def output_lines(self):
         rows = [r for r in self.run.comparisons if r[0] == self.task]
         if not rows:
@@ -172,7 +184,7 @@ def head(run):
     texts = {task: [t for b in run.work.batches(task) for t in b] for task in a.tasks}
     for task, all_texts in texts.items():
         n = sum(map(len, all_texts))
-        lines.append(f"{task.upper()} lengths: {len(all_texts)} texts, {n} tokens, mean {n / len(all_texts):.1f}, "
+        lines.append(f"{task.upper()}: {len(all_texts)} texts, {n} tokens, mean {n / len(all_texts):.1f}, "
                      f"{a.batches} batches of {a.tokens}; the study's protocol runs the first {a.study_texts} texts.")
     lines.append(f"Windows of at least {a.min_s:g} s and {a.min_ticks} steps, from step to step; at most {a.rounds} "
                  f"rounds, in random order (seed {a.seed}). Median (smallest to largest). "
@@ -185,7 +197,8 @@ def write_tables(run):
     lines = head(run)
     for task in run.arguments.tasks:
         t = Task(run, task)
-        lines += ["", f"## {task.upper()} lengths", ""] + t.throughput_lines() + t.single_lines()
+        title = f"Texts of {task.split('-')[1]} tokens" if task.startswith("length-") else f"{task.upper()} lengths"
+        lines += ["", f"## {title}", ""] + t.throughput_lines() + t.single_lines() + t.claim_lines()
         lines += [""] + t.output_lines() + t.failure_lines()
     if run.notes:
         lines += [""] + [f"Note: {n}." for n in run.notes]

@@ -325,7 +325,8 @@ class TorchContender:
         if self.name.startswith("packed"):
             return Packed(self.folder, self.device, self.name.split("-")[1])
         precision = "f32" if self.name.startswith("autocast") else self.name.split("-")[0]
-        attention = "eager" if self.name == "f32" or self.name.startswith("autocast") else "sdpa"
+        is_eager = self.name in ("f32", "f16-eager") or self.name.startswith("autocast")
+        attention = "eager" if is_eager else "sdpa"
         return hugging_face(self.folder, self.device, precision, attention)
 
     def prepare(self, task, mode):

@@ -39,6 +39,36 @@ CONTENDERS = {
     "wattbert-i8-static+packed": ("i8", "wattbert i8-static+packed", ("packed",), True),
     "wattbert-fp8+packed": ("fp8", "wattbert fp8+packed", ("packed", "texts", *SINGLE_MODES), True),
 }
+# With --attention: the same precision with its scores in memory and without, texts of one length.
+ATTENTION = {
+    "torch-f32": ("f32", "PyTorch f32 eager", ("sorted",), False),
+    "torch-f32-sdpa": ("f32", "PyTorch f32, sdpa", ("sorted",), False),
+    "torch-f16-eager": ("f16", "PyTorch f16 eager", ("sorted",), False),
+    "torch-f16-sdpa": ("f16", "PyTorch f16, sdpa", ("sorted",), False),
+    "wattbert-baseline+packed": ("f32", "wattbert baseline+packed", ("packed",), True),
+    "wattbert-f32-flash+packed": ("f32", "wattbert f32-flash+packed", ("packed",), True),
+    "wattbert-f16+packed": ("f16", "wattbert f16+packed", ("packed",), True),
+    "wattbert-f16-flash+packed": ("f16", "wattbert f16-flash+packed", ("packed",), True),
+}
+# The study's claims as pairs of rows: what it is called, the changed one, what it is compared with, the mode.
+CLAIMS = [
+    ("flash attention alone, f32", "wattbert-f32-flash+packed", "wattbert-baseline+packed", "packed"),
+    ("flash attention alone, f16", "wattbert-f16-flash+packed", "wattbert-f16+packed", "packed"),
+    ("flash attention alone, PyTorch f32", "torch-f32-sdpa", "torch-f32", "sorted"),
+    ("flash attention alone, PyTorch f16", "torch-f16-sdpa", "torch-f16-eager", "sorted"),
+    ("flash attention alone, PyTorch f32", "torch-f32-sdpa", "torch-f32", "padded"),
+    ("autocast f16, PyTorch", "torch-autocast-f16", "torch-f32", "padded"),
+    ("autocast bf16, PyTorch", "torch-autocast-bf16", "torch-f32", "padded"),
+    ("autocast f16 beside f16 weights and flash attention, PyTorch", "torch-autocast-f16", "torch-f16-sdpa", "padded"),
+    ("f16 and flash attention, PyTorch", "torch-f16-sdpa", "torch-f32", "padded"),
+    ("autocast f16", "wattbert-autocast-f16", "wattbert-baseline", "padded"),
+    ("f16 and flash attention", "wattbert-f16-flash", "wattbert-baseline", "padded"),
+    ("int8 (dynamic) beside f16", "wattbert-i8-dynamic+packed", "wattbert-f16-flash+packed", "packed"),
+    ("int8 (static) beside f16", "wattbert-i8-static+packed", "wattbert-f16-flash+packed", "packed"),
+    ("fp8 (static) beside f16", "wattbert-fp8+packed", "wattbert-f16-flash+packed", "packed"),
+    ("int8 (dynamic) beside f16, PyTorch", "torch-packed-i8", "torch-packed-f16", "packed"),
+    ("fp8 (static) beside f16, PyTorch", "torch-packed-fp8-tuned", "torch-packed-f16-tuned", "packed"),
+]
 # Contenders that only sleep, to try the harness out with nothing but the standard library.
 PLAYED = {
     "played-peer": ("f16", "played peer", ("packed", "single-25"), False),
@@ -52,7 +82,8 @@ PEERS_OF = {"f32": ("f32",), "f16": ("f16", "bf16"), "bf16": ("f16", "bf16"), "i
 BARE_OF = {"f32": "torch-bare-f32", "f16": "torch-bare-f16", "bf16": "torch-bare-f16", "fp8": "torch-bare-fp8",
            "i8": "torch-bare-i8"}
 MODE_NAMES = {"padded": "padded to 128, batch 16, from ids", "sorted": "in order of length, batch 256, from ids",
-              "packed": "packed, from ids", "texts": "packed, from texts"}
+              "packed": "packed, from ids", "texts": "packed, from texts",
+              **{f"single-{n}": f"one text of {n} tokens" for n in SINGLES}}
 
 
 class Work:
@@ -73,14 +104,17 @@ class Work:
         self.made = {}
 
     def draw_lengths(self, task, rng):
-        mean, deviation, shortest = LENGTHS[task]
-        lengths, total = [], 0
+        lengths, total, longest = [], 0, LONGEST
+        if task.startswith("length-"):
+            shortest = longest = int(task.split("-")[1])
+        else:
+            mean, deviation, shortest = LENGTHS[task]
         while total < self.n_tokens:
-            n = min(LONGEST, max(shortest, int(math.exp(rng.gauss(mean, deviation)))))
-            lengths.append(n)
-            total += n
+            n = longest if shortest == longest else int(math.exp(rng.gauss(mean, deviation)))
+            lengths.append(min(longest, max(shortest, n)))
+            total += lengths[-1]
         lengths[-1] -= total - self.n_tokens
-        if lengths[-1] < shortest:  # its few tokens go to texts that have room for them
+        if lengths[-1] < min(shortest, 8):  # its few tokens go to texts that have room for them
             left = lengths.pop()
             while left:
                 i = rng.randrange(len(lengths))

@@ -37,7 +37,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import nvml  # noqa: E402
 from gpu_wattbert import WattbertContender, make_scales  # noqa: E402
-from gpu_work import CONTENDERS, PLAYED, SINGLE_MODES, Work  # noqa: E402
+from gpu_work import ATTENTION, CONTENDERS, PLAYED, SINGLE_MODES, Work  # noqa: E402
 
 # Of a task's time: what opening may take of it, first all contenders at once, then one by one; and what each of the
 # latter may take in any case.
@@ -158,7 +158,7 @@ class Contender:
 
     def __init__(self, name, arguments, folder, log_path):
         self.name = name
-        self.precision, self.label, self.modes, self.is_quiet = {**CONTENDERS, **PLAYED}[name]
+        self.precision, self.label, self.modes, self.is_quiet = arguments.table[name]
         command = [sys.executable, os.path.abspath(__file__), "--worker", name, "--folder", folder,
                    "--library", arguments.library, "--device", arguments.device, "--threads", str(arguments.threads),
                    "--tokens", str(arguments.tokens), "--batches", str(arguments.batches),
@@ -338,12 +338,12 @@ class Run:
         """Largest difference from PyTorch's f32 logits, as it is and beside their spread; labels that agree."""
         references = {}
         for mode in ("sorted",) + SINGLE_MODES:
-            if "torch-f32" in self.contenders and (task, "torch-f32", mode) not in self.failures and (
-                    mode == "sorted" or ("torch-f32", mode) in self.slots(task)):
+            is_there = mode == "sorted" or ("torch-f32", mode) in self.slots(task)
+            if "torch-f32" in self.contenders and "torch-f32" not in self.failures and is_there:
                 references[mode] = self.outputs(task, "torch-f32", mode)
         for name, mode in self.slots(task):
-            reference = references.get(mode if mode.startswith("single") else "sorted")
-            if not reference or name.startswith(("torch-bare", "played")) or mode.startswith("single"):
+            reference = references.get(mode if mode in SINGLE_MODES else "sorted")
+            if not reference or name.startswith(("torch-bare", "played")):
                 continue
             rows = self.outputs(task, name, mode)
             if rows:
@@ -424,10 +424,10 @@ class Run:
         for i, task in enumerate(a.tasks):
             share_s = (self.left_s() - reserve_s) / (len(a.tasks) - i)
             end_s = time.monotonic() + share_s
-            if share_s < 0.02 * a.seconds:
+            if share_s < 2 * a_turn_s(a):
                 self.notes.append(f"{task}: no time left")
                 continue
-            self.prepare(task, share_s)
+            self.prepare(task, share_s if i else self.left_s())  # the first one opens everything
             if self.left_s() > 30 or a.seconds < 60:
                 self.compare(task)
             else:
@@ -468,12 +468,13 @@ def differences(rows, reference):
     return largest, largest / spread, agree / len(rows)
 
 
-def choose(words, is_played):
-    table = PLAYED if is_played else CONTENDERS
+def choose(arguments):
+    """arguments.table, what may take part, and the names of those that do."""
+    words = [w for w in arguments.only.split(",") if w]
+    arguments.table = ATTENTION if arguments.attention else {**CONTENDERS, **PLAYED}
     if not words:
-        return list(table)
-    both = {**CONTENDERS, **PLAYED}
-    chosen = [n for n in both if any(n == w or (w.endswith("*") and n.startswith(w[:-1])) for w in words)]
+        return [n for n in arguments.table if arguments.attention or (n in PLAYED) == arguments.played]
+    chosen = [n for n in arguments.table if any(n == w or (w.endswith("*") and n.startswith(w[:-1])) for w in words)]
     # What all others are compared with comes along.
     if any(n.startswith(("torch", "wattbert")) for n in chosen) and "torch-f32" not in chosen:
         chosen.insert(0, "torch-f32")
@@ -484,7 +485,9 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="build/release/libwattbert.so")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--tasks", default="sst2", help="sst2, mnli or both, apart by commas")
+    parser.add_argument("--tasks", help="sst2 (default), mnli or both, apart by commas; length-512: texts of 512 tokens")
+    parser.add_argument("--attention", action="store_true", help="only attention with its scores in memory beside "
+                        "attention without, at 25, 128 and 512 tokens")
     parser.add_argument("--seconds", type=float, default=500, help="for everything")
     parser.add_argument("--rounds", type=int, default=5, help="at most")
     parser.add_argument("--min-seconds", dest="min_s", type=float, default=2.0, help="of a window")
@@ -543,9 +546,10 @@ def main():
     if arguments.worker:
         return worker(arguments)
     begin = time.monotonic()
-    arguments.tasks = arguments.tasks.split(",")
+    default = "length-25,length-128,length-512" if arguments.attention else "sst2"
+    arguments.tasks = (arguments.tasks or default).split(",")
     arguments.modes = arguments.modes.split(",")
-    names = choose([w for w in arguments.only.split(",") if w], arguments.played)
+    names = choose(arguments)
     random.seed(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.model or f"{temporary}/model"
