@@ -30,7 +30,6 @@ import select
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -168,7 +167,8 @@ class Contender:
         # Many open at the same time: none of them may take all cores for its compiler.
         n_cores = len(os.sched_getaffinity(0))
         compilers = n_cores if self.is_quiet else max(1, n_cores // 4)
-        environment = dict(os.environ, HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
+        own = library_environment(arguments) if name.startswith("wattbert") else os.environ
+        environment = dict(own, HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
                            OMP_NUM_THREADS=str(max(1, n_cores // 4)), TORCHINDUCTOR_COMPILE_THREADS=str(compilers))
         self.log = open(log_path, "ab")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
@@ -306,7 +306,7 @@ class Run:
             self.contenders[name].send("prepare", task, mode)
         for name, mode in loud:
             self.receive_prepared(task, name, mode, begin_s + LOUD_SHARE * share_s)
-        self.scales.wait()
+        self.scales.wait(max(1.0, begin_s + QUIET_SHARE * share_s - time.monotonic()))
         if self.scales.failure and self.scales.failure not in self.notes:
             self.notes.append(self.scales.failure)
         for name, mode in quiet:
@@ -484,6 +484,7 @@ def choose(arguments):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="build/release/libwattbert.so")
+    parser.add_argument("--library-path", default="", help="folders of what the library needs, for wattbert alone")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tasks", help="sst2 (default), mnli or both, apart by commas; length-512: texts of 512 tokens")
     parser.add_argument("--attention", action="store_true", help="only attention with its scores in memory beside "
@@ -513,10 +514,10 @@ def parse():
 
 
 class Scales:
-    """What wattbert's fp8 and i8-static need, made while the peers open."""
+    """What wattbert's fp8 and i8-static need, made by another process while the peers open."""
 
     def __init__(self, arguments, folder, temporary, names):
-        self.failure, self.thread = "", None
+        self.failure, self.process = "", None
         needs = any(n.startswith(("wattbert-fp8", "wattbert-i8-static")) for n in names)
         if not needs or arguments.scales:
             return
@@ -526,23 +527,33 @@ class Scales:
             if os.path.isfile(f"{folder}/{entry}"):
                 os.symlink(os.path.abspath(f"{folder}/{entry}"), f"{beside}/{entry}")
         arguments.scales = f"{beside}/scales.json"
-        work = Work(folder, arguments.tokens, arguments.batches, arguments.study_texts)
-        self.thread = threading.Thread(target=self.make, args=(arguments.library, beside, work))
-        self.thread.start()
+        command = [sys.executable, os.path.abspath(__file__), "--worker", "scales", "--folder", beside,
+                   "--library", arguments.library]
+        self.process = subprocess.Popen(command, env=library_environment(arguments), stderr=subprocess.PIPE, text=True)
 
-    def make(self, library, folder, work):
+    def wait(self, seconds=None):
+        if not self.process:
+            return
         try:
-            make_scales(library, folder, work)
-        except (OSError, RuntimeError) as failure:
-            self.failure = f"no scales: {failure}"
+            said = self.process.communicate(timeout=seconds)[1]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            said = "not ready in time"
+        if self.process.returncode != 0:
+            self.failure = "no scales: " + (said.strip().split("\n") or [""])[-1][:200]
+        self.process = None
 
-    def wait(self):
-        if self.thread:
-            self.thread.join()
+
+def library_environment(arguments):
+    """The environment in which wattbert finds the libraries it needs. PyTorch brings its own, and keeps to them."""
+    paths = [arguments.library_path, os.environ.get("LD_LIBRARY_PATH")]
+    return dict(os.environ, LD_LIBRARY_PATH=":".join(p for p in paths if p))
 
 
 def main():
     arguments = parse()
+    if arguments.worker == "scales":
+        return make_scales(arguments.library, arguments.folder, Work(arguments.folder, 1024, 1, 1))
     if arguments.worker:
         return worker(arguments)
     begin = time.monotonic()
@@ -561,7 +572,7 @@ def main():
         try:
             run.run(names)
         finally:
-            scales.wait()
+            scales.wait(0.0)
             run.write()
             run.close()
     with open(f"{arguments.out}/peers.md") as file:
