@@ -9,7 +9,7 @@
 #   sanitize          compute-sanitizer            its four tools on whole forwards of the demo's model
 #   bench             checkcuda                    bare products, plans at SST-2's and MNLI's lengths, kernels
 #   peers             Python with PyTorch          wattbert beside PyTorch, SST-2's lengths and single texts
-#   peers-mnli        the same                     MNLI's lengths
+#   peers-mnli        the same                     MNLI's lengths, half of the contenders
 #   attention         the same                     scores in memory and not, at 25, 128 and 512 tokens
 #   single            checkcuda                    single texts of 25 and 155 tokens without Python
 #   end               bench_end_to_end             what is left of the GPU's rate from text, 8 threads
@@ -189,11 +189,11 @@ peers() {
 }
 
 peers_mnli() {
-    run_peers "$1" "$2" --tasks mnli --no-singles
+    run_peers "$1" "$2" --tasks mnli --no-singles --fewer
 }
 
 attention() {
-    run_peers "$1" "$2" --attention --rounds 3
+    run_peers "$1" "$2" --attention --rounds 3 --only "${ATTENTION_ONLY:-*}"
 }
 
 single() {
@@ -267,8 +267,8 @@ default_seconds() {
     check) echo 120 ;;
     sanitize) echo 200 ;;
     bench) echo 120 ;;
-    peers) echo 560 ;;
-    peers-mnli) echo 400 ;;
+    peers) echo 480 ;;
+    peers-mnli) echo 270 ;;
     attention) echo 240 ;;
     single) echo 30 ;;
     end) echo 60 ;;

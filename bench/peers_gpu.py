@@ -36,7 +36,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import nvml  # noqa: E402
 from gpu_wattbert import WattbertContender, make_scales  # noqa: E402
-from gpu_work import ATTENTION, CONTENDERS, PLAYED, SINGLE_MODES, Work  # noqa: E402
+from gpu_work import ATTENTION, CONTENDERS, FEWER, PLAYED, SINGLE_MODES, Work  # noqa: E402
 
 # Of a task's time: what opening may take of it, first all contenders at once, then one by one; and what each of the
 # latter may take in any case.
@@ -298,8 +298,8 @@ class Run:
         """Everything that may be opened at the same time first, then one after another what chooses its kernels
         by the clock. What is not ready after its part of share_s, the task's time, is left out."""
         begin_s, slots = time.monotonic(), self.slots(task)
-        reference = [("torch-f32", "sorted")] if "torch-f32" in self.contenders else []
-        loud = reference + [s for s in slots if not self.contenders[s[0]].is_quiet]
+        reference = [("torch-f32", mode) for mode in self.reference_modes(task) if "torch-f32" in self.contenders]
+        loud = reference + [s for s in slots if not self.contenders[s[0]].is_quiet and s not in reference]
         quiet = [s for s in slots if self.contenders[s[0]].is_quiet]
         quiet.sort(key=lambda s: s[0].startswith("torch"))  # the slow ones last
         for name, mode in loud:
@@ -327,6 +327,10 @@ class Run:
 
     # -- outputs
 
+    def reference_modes(self, task):
+        """What PyTorch's f32 is compared in: all texts, and the single ones that take part."""
+        return ["sorted"] + [m for m in SINGLE_MODES if any(mode == m for _, mode in self.slots(task))]
+
     def outputs(self, task, name, mode):
         self.contenders[name].send("outputs", task, mode)
         answer = self.contenders[name].receive(time.monotonic() + 60)
@@ -337,9 +341,8 @@ class Run:
     def compare(self, task):
         """Largest difference from PyTorch's f32 logits, as it is and beside their spread; labels that agree."""
         references = {}
-        for mode in ("sorted",) + SINGLE_MODES:
-            is_there = mode == "sorted" or ("torch-f32", mode) in self.slots(task)
-            if "torch-f32" in self.contenders and "torch-f32" not in self.failures and is_there:
+        for mode in self.reference_modes(task):
+            if "torch-f32" in self.contenders and "torch-f32" not in self.failures:
                 references[mode] = self.outputs(task, "torch-f32", mode)
         for name, mode in self.slots(task):
             reference = references.get(mode if mode in SINGLE_MODES else "sorted")
@@ -472,6 +475,8 @@ def choose(arguments):
     """arguments.table, what may take part, and the names of those that do."""
     words = [w for w in arguments.only.split(",") if w]
     arguments.table = ATTENTION if arguments.attention else {**CONTENDERS, **PLAYED}
+    if arguments.fewer:
+        return FEWER
     if not words:
         return [n for n in arguments.table if arguments.attention or (n in PLAYED) == arguments.played]
     chosen = [n for n in arguments.table if any(n == w or (w.endswith("*") and n.startswith(w[:-1])) for w in words)]
@@ -502,6 +507,7 @@ def parse():
     parser.add_argument("--modes", default="padded,sorted,packed,texts," + ",".join(SINGLE_MODES))
     parser.add_argument("--no-singles", action="store_true", help="leave out single texts")
     parser.add_argument("--only", default="", help="contenders by name, or by a beginning and *")
+    parser.add_argument("--fewer", action="store_true", help="half of the contenders: the best ones")
     parser.add_argument("--played", action="store_true", help="contenders that only sleep")
     parser.add_argument("--model", help="the checkpoint; default: a random one of DistilBERT's size is made")
     parser.add_argument("--scales", help="wattbert quantize's file for --model; default: made at the start")
