@@ -32,7 +32,7 @@ typedef struct wb_epilogue {
 } wb_epilogue;
 
 typedef struct wb_kernels {
-    const char *isa;     // "scalar", "avx2", "avx512": the highest rung that filled a slot
+    const char *isa;     // "scalar", "avx2", "avx512", "amx": the highest that filled a slot
     uint32_t cpu_flags;  // the WB_CPU_ flags the set was chosen for
     bool has_bf16;       // bf16 products are arithmetic of this CPU, not emulated
     bool has_f16;
@@ -121,9 +121,12 @@ void wb_kernels_select(wb_kernels *kernels, uint32_t cpu_flags);
 // One rung each: overrides the slots it has better kernels for. Scalar fills all.
 void wb_kernels_init_scalar(wb_kernels *kernels);
 void wb_kernels_init_avx2(wb_kernels *kernels);
+void wb_kernels_init_avx2_vnni(wb_kernels *kernels);
 void wb_kernels_init_avx512(wb_kernels *kernels);
 void wb_kernels_init_avx512_vnni(wb_kernels *kernels);
 void wb_kernels_init_avx512_bf16(wb_kernels *kernels);
 void wb_kernels_init_avx512_fp16(wb_kernels *kernels);
+void wb_kernels_init_amx_int8(wb_kernels *kernels);
+void wb_kernels_init_amx_bf16(wb_kernels *kernels);
 
 #endif
