@@ -6,17 +6,20 @@
 
 #include "kernels/avx2/lanes.h"
 
+// Not __m256i, for the reason given in avx512_vnni/bytes.h: gcc 12 moves sums of it to the stack.
+typedef int32_t words_8 __attribute__((vector_size(32)));
+
 // Columns 0-7 and 8-15.
 typedef struct words {
-    __m256i low, high;
+    words_8 low, high;
 } words;
 
 typedef words weights_i8;
 typedef __m256i inputs_u8;
 
 KERNEL_INLINE words words_load(const int8_t *p) {
-    return (words){_mm256_loadu_si256((const __m256i *)p),
-                   _mm256_loadu_si256((const __m256i *)(p + 32))};
+    return (words){(words_8)_mm256_loadu_si256((const __m256i *)p),
+                   (words_8)_mm256_loadu_si256((const __m256i *)(p + 32))};
 }
 
 KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
@@ -30,12 +33,12 @@ KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
 }
 
 KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
-    return (words){_mm256_dpbusd_avx_epi32(sum.low, x, w.low),
-                   _mm256_dpbusd_avx_epi32(sum.high, x, w.high)};
+    return (words){(words_8)_mm256_dpbusd_avx_epi32((__m256i)sum.low, x, (__m256i)w.low),
+                   (words_8)_mm256_dpbusd_avx_epi32((__m256i)sum.high, x, (__m256i)w.high)};
 }
 
 KERNEL_INLINE lanes lanes_from_words(words v) {
-    return (lanes){_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)};
+    return (lanes){_mm256_cvtepi32_ps((__m256i)v.low), _mm256_cvtepi32_ps((__m256i)v.high)};
 }
 
 #endif
