@@ -49,8 +49,8 @@ KERNEL_INLINE void gemm_lanes_bf16(const output *out, const uint16_t *x, int ld_
             for (int i = 0, rows; i < out->m; i += rows) {
                 const uint16_t *xi = x + (size_t)i * ld + from;
                 rows = tile_rows(out->m - i);
-                const ahead next = ahead_of(w, words_of(depth, 2), TILE_N * 2 * sizeof *w, i, rows,
-                                            out->m, last && j + TILE_N >= out->n);
+                const ahead next = ahead_of(out, w, words_of(depth, 2), TILE_N * 2 * sizeof *w, i,
+                                            rows, last && j + TILE_N >= out->n);
                 switch (TILE_ROWS == 1 ? 1 : rows) {
                     case 1: tile_bf16(out, i, 1, j, xi, ld, w, depth, first, last, next); break;
                     case 2: tile_bf16(out, i, 2, j, xi, ld, w, depth, first, last, next); break;
