@@ -30,7 +30,7 @@ KERNEL_INLINE void tile_bf16(const output *out, int i, const int rows, int j, co
     lanes sum[TILE_ROWS][TILE_VECTORS];
     open_tile(sum, rows, out, i, j, is_first);
     for (int kk = 0; kk + 1 < k; kk += 2) {
-        fetch(&next);
+        fetch(&next, rows);
         multiply_pairs(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, false);
     }
     if (k % 2) multiply_pairs(sum, rows, x + k - 1, ld_x, panel + (size_t)(k - 1) * TILE_N, true);

@@ -46,7 +46,7 @@ KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, cons
     panel += TILE_N * sizeof(int32_t);
 
     for (int kk = 0; kk + 3 < k; kk += 4) {
-        fetch(&next);
+        fetch(&next, rows);
         multiply_bytes(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, 4);
     }
     const int whole = k / 4 * 4;
