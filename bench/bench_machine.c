@@ -23,13 +23,17 @@ typedef struct quantity {
     struct {
         uint32_t flag;
         peak_kind kind;
-    } kinds[3];
+    } kinds[4];
 } quantity;
 
 static const quantity quantities[] = {
     {"f32", {{WB_CPU_AVX512, PEAK_AVX512_F32}, {WB_CPU_AVX2, PEAK_AVX2_F32}}},
-    {"bf16", {{WB_CPU_AVX512_BF16, PEAK_BF16}}},
-    {"i8", {{WB_CPU_AVX512_VNNI, PEAK_VNNI_I8}, {WB_CPU_AVX2, PEAK_AVX2_I8}}},
+    {"bf16", {{WB_CPU_AMX_BF16, PEAK_AMX_BF16}, {WB_CPU_AVX512_BF16, PEAK_BF16}}},
+    {"i8",
+     {{WB_CPU_AMX_INT8, PEAK_AMX_I8},
+      {WB_CPU_AVX512_VNNI, PEAK_VNNI_I8},
+      {WB_CPU_AVX_VNNI, PEAK_AVX_VNNI_I8},
+      {WB_CPU_AVX2, PEAK_AVX2_I8}}},
 };
 
 typedef struct job {
@@ -94,7 +98,7 @@ static double measure(job *jobs, int n_threads, peak_kind kind, double units) {
 static void print_rates(job *jobs, int n_threads, uint32_t flags) {
     printf("{\"read\": %.2f", measure(jobs, n_threads, PEAK_NONE, READ_BYTES));
     for (size_t q = 0; q < sizeof quantities / sizeof *quantities; q++) {
-        for (size_t k = 0; k < 3; k++) {
+        for (size_t k = 0; k < 4; k++) {
             const peak_kind kind = quantities[q].kinds[k].kind;
             if (!kind || !(flags & quantities[q].kinds[k].flag)) continue;
             const double operations = 20.0 * (double)peak_operations(kind);

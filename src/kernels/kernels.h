@@ -12,7 +12,8 @@
 //   - A sum over a row (layer norm, softmax, absmax) runs in 16 lanes, element i in
 //     lane i % 16, and the lanes are added as a tree: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
 //   - exp and erf are the same polynomials in the same order everywhere.
-//   - bf16 and f16 products round as the CPU's instruction does: compare with a tolerance.
+//   - bf16 and f16 products round as the CPU's instruction does, a cell alike for any m and any
+//     split: compare with a tolerance.
 // Pointers to packed weights are 64-byte aligned; all others need only their
 // type's alignment. Nothing outside the stated shapes is read or written.
 #ifndef WB_KERNELS_H

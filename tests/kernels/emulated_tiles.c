@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tiles as arrays. The rules are those of palette 1, the only one there is.
-#include "emulated_tiles.h"
-
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if defined(__AVX512VL__)
+#include "emulated_tiles.h"
 
 enum { N_TILES = 8, N_ROWS = 16, ROW_BYTES = 64, N_WORDS = ROW_BYTES / 4 };
 
@@ -138,3 +139,4 @@ void emulated_dot_bf16(int sum, int x, int w) {
         }
     clear_rows_below(sum);
 }
+#endif

@@ -30,8 +30,6 @@ enum {
     // Of x, which each panel reads again: with two panels of k = 3072 in bf16 it stays in a
     // second-level cache of 2 MB.
     LIVE_BYTES = 1 << 20,
-    // Of the next panel, fetched at each step: not to crowd out the step's own 64 loads.
-    FETCH_BYTES = 8 * 64,
 };
 
 // What ldtilecfg reads.
@@ -82,9 +80,16 @@ KERNEL_INLINE void configure_tiles(int m) {
     _tile_loadconfig(&config);
 }
 
+// For rows [i, i + rows) of n_rows, which make two passes over n_steps of k: each step fetches its
+// share of the next panel, at most a line for each that it loads.
+KERNEL_INLINE ahead ahead_of_tiles(const void *next, size_t panel_bytes, int i, int rows,
+                                   int n_rows, size_t n_steps) {
+    const size_t share = panel_bytes / (size_t)n_rows;
+    return (ahead){(const char *)next + share * (size_t)i, share * (size_t)rows / (2 * n_steps)};
+}
+
 KERNEL_INLINE void fetch_step(ahead *a) {
-    for (size_t done = 0; done < a->step && done < FETCH_BYTES; done += 64)
-        __builtin_prefetch(a->p + done, 0, 2);
+    for (size_t done = 0; done < a->step; done += 64) __builtin_prefetch(a->p + done, 0, 2);
     a->p += a->step;
 }
 
@@ -228,18 +233,16 @@ static void multiply_tiles(const output *out, const tile_operands *o, int i, int
 }
 
 // Rows [from, to) of one panel's columns, the last of them possibly with rows before them.
-KERNEL_INLINE void multiply_panel(const output *out, const tile_operands *o, const void *panel,
+KERNEL_INLINE void multiply_panel(const output *out, const tile_operands *o, const void *next,
                                   size_t panel_bytes, int from, int to, int j) {
-    const size_t n_steps = o->k / UNIT_BYTES + 1;
-    const bool is_last = j + TILE_N >= out->n;
+    const size_t n_steps = (o->k + UNIT_BYTES - 1) / UNIT_BYTES;
     for (int i = from; i < to; i += BLOCK_ROWS) {
         const int left = to - i, least = left > UNIT_ROWS ? BLOCK_ROWS : UNIT_ROWS;
         const int start = left < least && out->m >= BLOCK_ROWS ? to - least : i;
         const int rows = smaller(to - start, BLOCK_ROWS);
-        // Half a block's share of the next panel in each pass over k, two of which it makes.
-        ahead next = ahead_of(panel, 1, panel_bytes, i - from, rows, to - from, is_last);
-        next.step /= 2 * n_steps;
-        multiply_tiles(out, o, start, rows, j, next);
+        multiply_tiles(
+            out, o, start, rows, j,
+            ahead_of_tiles(next, panel_bytes, i - from, smaller(left, rows), to - from, n_steps));
     }
 }
 
@@ -272,7 +275,10 @@ KERNEL_INLINE void gemm_tiles(const output *out, tile_operands o, const uint8_t 
             o.w_scale = w_scale ? w_scale + j : NULL;
             memcpy(last_w, o.w + whole, panel_bytes - head_bytes - whole);
             settle(last_w);
-            multiply_panel(out, &o, panel, panel_bytes, from, to, j);
+            // After the last panel: the first again, for the next rows, or what the caller says.
+            const void *again = to < out->m || !out->epilogue.next ? packed : out->epilogue.next;
+            const void *next = j + TILE_N < out->n ? panel + panel_bytes : again;
+            multiply_panel(out, &o, next, panel_bytes, from, to, j);
         }
     }
     // So that the thread's state is small again, and the unit may sleep.
