@@ -239,6 +239,10 @@ static void check_gemm_16(check *c, bool is_bf16) {
                                                               : error_f16;
         if (!check_result(c, &p) || !check_cells(c, &p, rounded_x, rounded_w, error)) return;
         if (!check_cut_16(c, &p, x, packed, is_bf16)) return;
+        if (!c->twin || !is_bf16) continue;
+        float *y = check_floats(c, matrix_cells(p.m, p.ld_y, p.n));
+        c->twin->gemm_bf16(y, p.ld_y, x, p.ld_x, packed, p.m, p.n, p.k, &p.epilogue);
+        if (!check_same(c, "the real unit", y, p.ld_y, p.y, p.ld_y, p.m, p.n)) return;
     }
 }
 

@@ -49,6 +49,7 @@ static const struct {
 enum {
     N_CHECKS = sizeof checks / sizeof checks[0],
     EXIT_SKIPPED = 77,
+    AVX512 = WB_CPU_AVX2 | WB_CPU_AVX512,
 };
 
 // Filled before each check, for the signal handler only.
@@ -115,20 +116,20 @@ static bool is_wanted(const bench_options *options, const char *isa, const char 
 static const struct {
     const char *name;
     uint32_t flags;  // of the set that they stand on
+    uint32_t twin;   // a machine with this has what the emulation must equal; 0: up to roundings
     bool (*select)(wb_kernels *kernels);
     void (*checks[2])(check *c);
 } emulated[] = {
-    {"emulated_fp16",
-     WB_CPU_AVX2 | WB_CPU_AVX512,
-     emulated_f16_select,
-     {check_gemm_f16, check_pack_f16}},
-    {"emulated_vnni", WB_CPU_AVX2, emulated_vnni_select, {check_gemm_i8, check_pack_i8}},
+    {"emulated_fp16", AVX512, 0, emulated_f16_select, {check_gemm_f16, check_pack_f16}},
+    {"emulated_vnni", WB_CPU_AVX2, 0, emulated_vnni_select, {check_gemm_i8, check_pack_i8}},
     {"emulated_amx",
-     WB_CPU_AVX2 | WB_CPU_AVX512 | WB_CPU_AVX512_VNNI,
+     AVX512 | WB_CPU_AVX512_VNNI,
+     0,  // int8 is held to the scalar set's bits
      emulated_amx_int8_select,
      {check_gemm_i8, check_pack_i8}},
     {"emulated_amx",
-     WB_CPU_AVX2 | WB_CPU_AVX512,
+     AVX512,
+     WB_CPU_AMX_BF16,
      emulated_amx_bf16_select,
      {check_gemm_bf16, check_pack_bf16}},
 };
@@ -136,12 +137,14 @@ static const struct {
 static int run_emulated(const bench_options *options, check *c, uint32_t cpu_flags) {
     int n_run = 0;
     for (size_t e = 0; e < sizeof emulated / sizeof emulated[0]; e++) {
-        wb_kernels now;
+        wb_kernels now, real;
         wb_kernels_select(&now, emulated[e].flags);
+        wb_kernels_select(&real, cpu_flags);
         if ((emulated[e].flags & cpu_flags) != emulated[e].flags || !emulated[e].select(&now))
             continue;
         c->isa = emulated[e].name;
         c->now = &now;
+        c->twin = cpu_flags & emulated[e].twin ? &real : NULL;
         for (size_t i = 0; i < N_CHECKS; i++) {
             if (checks[i].run != emulated[e].checks[0] && checks[i].run != emulated[e].checks[1])
                 continue;
@@ -150,6 +153,7 @@ static int run_emulated(const bench_options *options, check *c, uint32_t cpu_fla
             n_run++;
         }
     }
+    c->twin = NULL;
     return n_run;
 }
 
