@@ -39,9 +39,10 @@ static void describe_shape(check *c, product *p, int round) {
     // The first rounds cross what the kernels cut k at; the others are small and many.
     static const int deep[][3] = {{7, 70, 1030}, {3, 17, 2049}, {6, 64, 3072}, {1, 130, 1024}};
     const int n_deep = (int)(sizeof deep / sizeof deep[0]);
-    // And one, where there are many rounds, crosses what they cut m at.
+    // And one, of many, crosses what a matrix unit's product cuts m at: those have bf16.
     static const int tall[] = {330, 65, 1600};
-    const int *given = round < n_deep ? deep[round] : round == 20 ? tall : NULL;
+    const bool is_tall = round == 20 && c->now->has_bf16;
+    const int *given = round < n_deep ? deep[round] : is_tall ? tall : NULL;
     p->m = given ? given[0] : check_dimension(c, 40);
     p->n = given ? given[1] : check_dimension(c, 200);
     p->k = given ? given[2] : check_dimension(c, 300);
