@@ -231,8 +231,8 @@ class Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("offset", ctypes.c_uint64), ("message", ctypes.c_char * 512)]
 
 
-def wattbert_runner(library, folder, threads, technique):
-    """classify(texts of ids) -> logits, through the public C interface, tokenizer included."""
+def wattbert_runner(library, folder, threads, technique, **settings):
+    """classify(texts of ids) -> logits, through the public C interface, tokenizer included. settings: of wb_options."""
     import numpy as np
 
     wb = ctypes.CDLL(os.path.abspath(library))
@@ -248,6 +248,8 @@ def wattbert_runner(library, folder, threads, technique):
     options = wb.wb_default_options()
     options.technique = technique.encode()
     options.n_threads = threads
+    for name, value in settings.items():
+        setattr(options, name, value)
     check(wb.wb_engine_open(ctypes.byref(engine), model, ctypes.byref(options), ctypes.byref(error)))
 
     def prepare(texts):
@@ -348,6 +350,12 @@ class Contender:
         if not answer:
             raise RuntimeError(f"{self.name} ended")
         return json.loads(answer)
+
+
+def describe_machine():
+    with open("/proc/cpuinfo") as file:
+        cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+    return f"{cpu}, {platform.system()} {platform.machine()}"
 
 
 # ---- the run ------------------------------------------------------------------------------------------
@@ -532,9 +540,7 @@ def main():
         export_onnx(folder)
         words = arguments.only.split(",") if arguments.only else [""]
         wanted = [n for n in CONTENDERS if n == "torch-f32" or any(w in n for w in words)]
-        with open("/proc/cpuinfo") as file:
-            cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
-        log(f"# wattbert and its peers on one machine\n\n{cpu}, {platform.system()} {platform.machine()}, "
+        log(f"# wattbert and its peers on one machine\n\n{describe_machine()}, "
             f"{arguments.threads} threads each, {arguments.rounds} interleaved rounds of at least {arguments.seconds} s, "
             f"{arguments.texts} texts, {time.strftime('%Y-%m-%d', time.gmtime())}. DistilBERT's real size, random weights.\n")
         log("Command: `" + " ".join(["bench/peers.py"] + sys.argv[1:]) + "`\n")
