@@ -26,13 +26,14 @@ import peers_gpu  # noqa: E402
 class Driver:
     """A board of so many watts, whose counter steps every step_s by what they are worth."""
 
-    def __init__(self, watts=200.0, step_s=0.02, **files):
+    def __init__(self, watts=200.0, step_s=0.05, **files):
         self.folder = tempfile.mkdtemp()
         os.makedirs(f"{self.folder}/usr/lib")
         os.makedirs(f"{self.folder}/nvml")
         self.library = f"{self.folder}/usr/lib/libnvidia-ml.so.1"
         shutil.copy(FAKE_NVML, self.library)
         self.watts, self.step_s, self.mj = watts, step_s, 5_000_000
+        self.steps = []  # (time, millijoules)
         self.write("driver", "580.1")
         self.write("name", "Played GPU")
         for name, text in files.items():
@@ -50,6 +51,11 @@ class Driver:
             n += 1
             self.mj += int(self.watts * 1e3 * self.step_s)
             self.write("total_energy_mj", self.mj)
+            self.steps.append((time.monotonic(), self.mj))
+
+    def at(self, t):
+        """What the counter held after the step nearest to t."""
+        return min(self.steps, key=lambda step: abs(step[0] - t))[1]
 
     def __enter__(self):
         self.write("total_energy_mj", self.mj)
@@ -67,22 +73,22 @@ class Windows(unittest.TestCase):
     def test_steps(self):
         with Driver() as driver:
             counter = nvml.Counter(nvml.Board(driver.library))
-            window = counter.window(0.3, 20, lambda: {"seen": 1})
-        self.assertGreaterEqual(window["ticks"], 20)
-        self.assertGreaterEqual(window["end_s"] - window["begin_s"], 0.3)
-        # Whole steps of 4 J, as many as were counted but for those that a busy machine overslept.
-        self.assertAlmostEqual(window["joules"] / 4.0, round(window["joules"] / 4.0))
-        self.assertGreaterEqual(window["joules"] / 4.0, window["ticks"])
-        self.assertLessEqual(window["joules"] / 4.0, window["ticks"] + 4)
-        self.assertAlmostEqual(window["watts"], 200.0, delta=20.0)
+            window = counter.window(0.8, 12, lambda: {"seen": 1})
+            time.sleep(0.06)
+            before, after = driver.at(window["begin_s"]), driver.at(window["end_s"])
+        self.assertGreaterEqual(window["ticks"], 12)
+        self.assertGreaterEqual(window["end_s"] - window["begin_s"], 0.8)
+        # From step to step, whatever a busy machine oversleeps in between.
+        self.assertAlmostEqual(window["joules"], (after - before) / 1e3)
+        self.assertAlmostEqual(window["watts"], 200.0, delta=30.0)
         self.assertEqual(window["conditions"], {"seen": 1})
         self.assertEqual(window["flags"], [])
 
     def test_least_of_both(self):
         with Driver() as driver:
             counter = nvml.Counter(nvml.Board(driver.library))
-            self.assertGreaterEqual(counter.window(0.0, 30)["ticks"], 30)
-            self.assertAlmostEqual(counter.period_s, 0.02, delta=0.01)
+            self.assertGreaterEqual(counter.window(0.0, 10)["ticks"], 10)
+            self.assertAlmostEqual(counter.period_s, 0.05, delta=0.03)
 
     def test_counter_goes_back(self):
         with Driver() as driver:
@@ -172,8 +178,8 @@ class Runs(unittest.TestCase):
         out = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, out)
         command = [sys.executable, f"{ROOT}/bench/peers_gpu.py", "--model", f"{ROOT}/demo/model", "--tokens", "1024",
-                   "--batches", "2", "--study-texts", "16", "--warm-seconds", "0.1", "--min-seconds", "0.2",
-                   "--min-ticks", "5", "--nvml", driver, "--out", out, *options]
+                   "--batches", "2", "--study-texts", "16", "--warm-seconds", "0.1", "--min-seconds", "0.3",
+                   "--min-ticks", "4", "--nvml", driver, "--out", out, *options]
         done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, **environment))
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(f"{out}/windows.csv") as file:
@@ -186,7 +192,7 @@ class Runs(unittest.TestCase):
         peer = [r for r in rows if r["contender"] == "played-peer" and r["mode"] == "packed"]
         self.assertEqual(len(peer), 3)
         for row in peer:
-            self.assertAlmostEqual(float(row["watts"]), 300.0, delta=45.0)
+            self.assertAlmostEqual(float(row["watts"]), 300.0, delta=60.0)
             joules = float(row["uj_per_token"]) * float(row["tokens_per_s"]) / 1e6
             self.assertAlmostEqual(joules / float(row["watts"]), 1.0, delta=0.02)
         self.assertIn("Played GPU, driver 580.1", table)
