@@ -120,27 +120,26 @@ class Counter:
         self.edge = None  # the latest step: (time, joules, how far off the time may be)
 
     def read(self):
-        """(time, joules), the time in the middle of the read."""
-        before = time.monotonic()
+        """(when asking began, when the answer was there, joules)."""
+        begin = time.monotonic()
         if self.is_integrated:
             watts, now = self.board.watts(), time.monotonic()
             self.joules += 0.5 * (watts + self.last_w) * (now - self.last_s)
             self.last_s, self.last_w = now, watts
-            return now, self.joules
+            return begin, now, self.joules
         mj = self.board.millijoules()
-        now = 0.5 * (before + time.monotonic())
         if mj < self.last_mj:  # 64 bits do not wrap: the driver was loaded anew, and joules were lost
             self.was_reset = True
             self.last_mj = mj
         self.joules += (mj - self.last_mj) / 1e3
         self.last_mj = mj
-        return now, self.joules
+        return begin, time.monotonic(), self.joules
 
     def next_step(self, patience_s=1.5):
-        """Waits for the next step; (time, joules, how far off the time may be)."""
+        """Waits for the next step; (time, joules, how far off the time may be at most)."""
         if self.is_integrated:
             time.sleep(0.02)
-            now, joules = self.read()
+            _, now, joules = self.read()
             self.edge = (now, joules, 0.0)
             return self.edge
         if self.edge and self.period_s:  # steps come like a clock's: there is nothing to see before
@@ -148,16 +147,17 @@ class Counter:
             if 0.0 < idle_s < 10.0:
                 time.sleep(idle_s)
         give_up_s = time.monotonic() + patience_s
-        before, joules = self.read()
+        before, _, joules = self.read()
         while True:
-            now, stepped = self.read()
+            begin, end, stepped = self.read()
             if stepped > joules:
                 break
-            if now > give_up_s:
+            if end > give_up_s:
                 raise NvmlError(f"dead counter: it has not moved for {patience_s:.1f} s")
-            before = now
+            before = begin
             time.sleep(self.POLL_S)
-        edge = (0.5 * (before + now), stepped, 0.5 * (now - before))
+        # Not yet when the read before was asked for, and when this one was answered it had.
+        edge = (0.5 * (before + end), stepped, 0.5 * (end - before))
         self.learn(edge[0])
         self.edge = edge
         return edge
