@@ -87,7 +87,8 @@ static wb_status open_on_cpu(wb_engine *engine, const wb_options *options, wb_er
         status = wb_engine_calibrate(engine, options->calibration, err);
     const wb_tensor_source source = wb_model_source(engine->model);
     if (!status)
-        status = wb_weights_open(&engine->weights, &engine->plan, &engine->kernels, &source, err);
+        status = wb_weights_open(&engine->weights, &engine->plan, &engine->kernels, &source,
+                                 engine->pool, err);
     if (!status) status = open_workspaces(engine, err);
     return status;
 }
