@@ -35,6 +35,7 @@ typedef struct wb_file {
     const uint8_t *data;  // NULL when empty
     size_t n_bytes;
     bool is_mapped;  // else owned memory
+    int descriptor;  // of a mapped file, open as long as it is
 } wb_file;
 
 // Maps a regular file read-only. WB_ERR_IO, or WB_ERR_DENIED where only the permission is
@@ -44,6 +45,11 @@ wb_status wb_file_map(wb_file *file, const char *path, wb_error *err);
 // longer file is WB_ERR_FORMAT. data ends in an extra 0 byte that n_bytes does not count.
 wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_error *err);
 void wb_file_close(wb_file *file);
+// Takes the pages that lie wholly inside data[n_bytes] of a mapped file out of this process's
+// memory; they stay in the system's cache, and come back when they are read again.
+void wb_file_release(const void *data, size_t n_bytes);
+// out <- n_bytes of a mapped file from offset on, without its mapping; false where that failed.
+bool wb_file_read_at(const wb_file *file, size_t offset, void *out, size_t n_bytes);
 bool wb_file_exists(const char *path);
 // out <- "dir/name"; false if it does not fit.
 bool wb_path_join(char *out, size_t capacity, const char *dir, const char *name);

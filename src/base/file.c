@@ -22,7 +22,7 @@ wb_status wb_file_map(wb_file *file, const char *path, wb_error *err) {
     // O_NONBLOCK: a pipe that a hostile folder calls model.safetensors must not hang the open.
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return fail_errno(path, err);
-    struct stat info;
+    struct stat info = {0};
     wb_status status = WB_OK;
     if (fstat(fd, &info) != 0) {
         status = fail_errno(path, err);
@@ -33,9 +33,12 @@ wb_status wb_file_map(wb_file *file, const char *path, wb_error *err) {
         if (data == MAP_FAILED)
             status = fail_errno(path, err);
         else
-            *file = (wb_file){.data = data, .n_bytes = (size_t)info.st_size, .is_mapped = true};
+            *file = (wb_file){.data = data,
+                              .n_bytes = (size_t)info.st_size,
+                              .is_mapped = true,
+                              .descriptor = fd};
     }
-    close(fd);
+    if (!file->is_mapped) close(fd);
     return status;
 }
 
@@ -110,11 +113,32 @@ wb_status wb_file_write(const char *path, const void *data, size_t n_bytes, wb_e
 }
 
 void wb_file_close(wb_file *file) {
-    if (file->is_mapped)
+    if (file->is_mapped) {
         munmap((void *)(uintptr_t)file->data, file->n_bytes);
-    else
+        close(file->descriptor);
+    } else {
         wb_free((void *)(uintptr_t)file->data);
+    }
     *file = (wb_file){0};
+}
+
+void wb_file_release(const void *data, size_t n_bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)data + n_bytes) / page * page;
+    // Advice only: where it is refused, the pages stay.
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+bool wb_file_read_at(const wb_file *file, size_t offset, void *out, size_t n_bytes) {
+    for (size_t done = 0; file->is_mapped && done < n_bytes;) {
+        const ssize_t n = pread(file->descriptor, (char *)out + done, n_bytes - done,
+                                (off_t)(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        done += (size_t)n;
+    }
+    return file->is_mapped;
 }
 
 bool wb_file_exists(const char *path) {

@@ -51,6 +51,8 @@ typedef struct wb_board {
     char device_name[24], isa[16];  // "cuda:0", "sm_90"
 } wb_board;
 
+typedef struct wb_words wb_words;  // word embeddings on the CPU: words.c
+
 struct wb_engine {
     const wb_model *model;
     wb_cpu cpu;
@@ -58,6 +60,7 @@ struct wb_engine {
     wb_kernels kernels;  // of the CPU; unused on a GPU
     wb_plan plan;
     wb_weights *weights;
+    wb_words *embeddings;  // NULL on a GPU
     wb_pool *pool;
     wb_workspace *workspaces;  // [plan.n_threads]; NULL on a GPU
     char fallback[512];        // why "auto" took the CPU
@@ -70,6 +73,13 @@ struct wb_engine {
 // ---- model.c ----
 
 wb_tensor_source wb_model_source(const wb_model *model);
+
+// ---- words.c ----
+
+wb_status wb_words_open(wb_words **out, const wb_model *model, wb_error *err);
+void wb_words_close(wb_words *words);
+// The model's tensors, with words read this way.
+wb_tensor_source wb_words_source(const wb_words *words);
 
 // ---- machine.c ----
 

@@ -213,6 +213,38 @@ const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint) {
     return checkpoint->config_sha256;
 }
 
+// The file that a tensor lies in; NULL where it is empty.
+static const wb_file *file_of(const wb_checkpoint *c, const wb_tensor *tensor) {
+    for (int i = 0; i < c->n_files; i++) {
+        const wb_file *file = &c->files[i];
+        if (tensor->data >= file->data && tensor->data < file->data + file->n_bytes) return file;
+    }
+    return NULL;
+}
+
+void wb_checkpoint_read(float *y, const wb_checkpoint *checkpoint, const wb_tensor *tensor,
+                        size_t first, size_t n) {
+    enum { CHUNK = 1024 };
+    uint8_t bytes[CHUNK * sizeof(float)];
+    const wb_file *file = file_of(checkpoint, tensor);
+    const size_t element_bytes = tensor->dtype == WB_DTYPE_F32 ? 4 : 2;
+    for (size_t done = 0, m; done < n; done += m) {
+        m = n - done < CHUNK ? n - done : CHUNK;
+        wb_tensor chunk = *tensor;
+        const size_t offset = (first + done) * element_bytes;
+        chunk.data += offset;
+        if (file && wb_file_read_at(file, (size_t)(chunk.data - file->data), bytes,
+                                    m * element_bytes))
+            chunk.data = bytes;
+        wb_tensor_widen(y + done, &chunk, 0, m);
+    }
+}
+
+void wb_checkpoint_release(const wb_checkpoint *checkpoint) {
+    for (int i = 0; i < checkpoint->n_files; i++)
+        wb_file_release(checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+}
+
 uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint) {
     uint64_t mark = 0;
     for (int i = 0; i < checkpoint->n_files; i++)
