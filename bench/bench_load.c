@@ -167,6 +167,7 @@ int main(int argc, char **argv) {
     const int n_rounds = argc > 6 ? atoi(argv[6]) : 7;
     const char *cache = argc > 7 ? argv[7] : "";
     s.options.scales = argc > 8 ? argv[8] : NULL;
+    s.options.cache = cache[0] ? cache : NULL;
     if (n_rounds < 1 || n_rounds > MAX_ROUNDS) return fail("give 1 to 99 rounds");
     static double figures[N_FIGURES][MAX_ROUNDS];
     for (int round = 0; round < n_rounds; round++) {

@@ -17,6 +17,10 @@
 WB_PRINTF(4, 5)
 wb_status wb_fail(wb_error *err, wb_status status, uint64_t offset, const char *format, ...);
 
+// From errno, "path: No such file or directory": WB_ERR_DENIED where only the permission is
+// missing, else WB_ERR_IO.
+wb_status wb_fail_errno(wb_error *err, const char *path);
+
 // ---- alloc.c: the only place that calls malloc, so that tests can make it fail ----
 
 // All return NULL on failure or when the size overflows; all blocks start on a
@@ -35,7 +39,8 @@ typedef struct wb_file {
     const uint8_t *data;  // NULL when empty
     size_t n_bytes;
     bool is_mapped;  // else owned memory
-    int descriptor;  // of a mapped file, open as long as it is
+    int descriptor;       // of a mapped file, open as long as it is
+    int64_t modified_ns;  // of a mapped file, since 1970
 } wb_file;
 
 // Maps a regular file read-only. WB_ERR_IO, or WB_ERR_DENIED where only the permission is
@@ -54,8 +59,20 @@ bool wb_file_exists(const char *path);
 // out <- "dir/name"; false if it does not fit.
 bool wb_path_join(char *out, size_t capacity, const char *dir, const char *name);
 
-// path <- data[n_bytes]; a file of this name is replaced only once the new one is complete.
-// WB_ERR_IO, WB_ERR_DENIED
+// ---- replace.c ----
+
+typedef struct wb_bytes {
+    const void *data;
+    size_t n_bytes;
+} wb_bytes;
+
+// path <- the pieces, one after the other; a file of this name is replaced only once the new one is
+// complete, and on the disk where is_durable. Of several writers at once one succeeds, in whatever
+// process or thread they are.
+//   WB_ERR_IO (the disk is full, another is writing this file), WB_ERR_DENIED
+wb_status wb_file_replace(const char *path, const wb_bytes *pieces, int n_pieces, bool is_durable,
+                          wb_error *err);
+// path <- data[n_bytes], durable.
 wb_status wb_file_write(const char *path, const void *data, size_t n_bytes, wb_error *err);
 
 // ---- sha256.c ----

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/artefact.h"
+#include "engine/cache.h"
 #include "engine/engine.h"
 
 // Static strings, because wb_matrix_plan borrows them.
@@ -38,6 +39,8 @@ static void describe_device(wb_engine *engine) {
     info->kernels = is_cuda ? board->words.kernels : engine->words.kernels;
     info->weights_bytes = is_cuda ? board->words.weights_bytes : engine->weights->n_bytes;
     info->fallback = engine->fallback;
+    info->cache_state = engine->cache.state;
+    info->cache = engine->cache.words;
 }
 
 // Everything that can be asked of the plan later, fixed now: an engine never changes its mind.
@@ -73,8 +76,9 @@ static wb_status open_workspaces(wb_engine *engine, wb_error *err) {
     return WB_OK;
 }
 
-static wb_status open_weights(wb_engine *engine, wb_error *err) {
+static wb_status open_weights(wb_engine *engine, const wb_options *options, wb_error *err) {
     const wb_tensor_source source = wb_words_source(engine->embeddings);
+    if (options->cache) return wb_cache_open(engine, &source, options->cache, err);
     return wb_weights_open(&engine->weights, &engine->plan, &engine->kernels, &source, engine->pool,
                            err);
 }
@@ -92,7 +96,7 @@ static wb_status open_on_cpu(wb_engine *engine, const wb_options *options, wb_er
     if (!status && engine->plan.spec->is_mixed)
         status = wb_engine_calibrate(engine, options->calibration, err);
     if (!status) status = wb_words_open(&engine->embeddings, engine->model, err);
-    if (!status) status = open_weights(engine, err);
+    if (!status) status = open_weights(engine, options, err);
     if (!status) status = open_workspaces(engine, err);
     return status;
 }
@@ -154,6 +158,7 @@ void wb_engine_close(wb_engine *engine) {
     wb_free(engine->workspaces);
     wb_free(engine->matrices);
     wb_weights_close(engine->weights);
+    wb_file_close(&engine->cache.file);  // after the weights that lie in it
     wb_words_close(engine->embeddings);
     wb_pool_close(engine->pool);
     wb_plan_free(&engine->plan);

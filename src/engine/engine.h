@@ -51,6 +51,13 @@ typedef struct wb_board {
     char device_name[24], isa[16];  // "cuda:0", "sm_90"
 } wb_board;
 
+// Packed weights that came from a file or went to one: cache.c
+typedef struct wb_engine_cache {
+    wb_file file;  // mapped as long as the weights are its own
+    wb_cache_state state;
+    char words[640];
+} wb_engine_cache;
+
 typedef struct wb_words wb_words;  // word embeddings on the CPU: words.c
 
 struct wb_engine {
@@ -61,6 +68,7 @@ struct wb_engine {
     wb_plan plan;
     wb_weights *weights;
     wb_words *embeddings;  // NULL on a GPU
+    wb_engine_cache cache;
     wb_pool *pool;
     wb_workspace *workspaces;  // [plan.n_threads]; NULL on a GPU
     char fallback[512];        // why "auto" took the CPU

@@ -213,6 +213,26 @@ const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint) {
     return checkpoint->config_sha256;
 }
 
+uint64_t wb_checkpoint_identity(const wb_checkpoint *checkpoint) {
+    enum { SAMPLE_BYTES = 4096 };
+    uint64_t mark = wb_fingerprint(0, checkpoint->config_sha256, WB_SHA256_TEXT);
+    for (int i = 0; i < checkpoint->n_files; i++) {
+        const wb_file *file = &checkpoint->files[i];
+        const int64_t stamp[2] = {(int64_t)file->n_bytes, file->modified_ns};
+        mark = wb_fingerprint(mark, stamp, sizeof stamp);
+    }
+    for (size_t i = 0; i < checkpoint->tensors.n; i++) {
+        const wb_tensor *tensor = &checkpoint->tensors.items[i];
+        const int64_t form[2] = {tensor->dtype, (int64_t)tensor->n_bytes};
+        mark = wb_fingerprint(mark, tensor->name, strlen(tensor->name));
+        mark = wb_fingerprint(mark, tensor->shape, (size_t)tensor->rank * sizeof *tensor->shape);
+        mark = wb_fingerprint(mark, form, sizeof form);
+        mark = wb_fingerprint(mark, tensor->data,
+                              tensor->n_bytes < SAMPLE_BYTES ? tensor->n_bytes : SAMPLE_BYTES);
+    }
+    return mark;
+}
+
 // The file that a tensor lies in; NULL where it is empty.
 static const wb_file *file_of(const wb_checkpoint *c, const wb_tensor *tensor) {
     for (int i = 0; i < c->n_files; i++) {
