@@ -96,6 +96,8 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
          APP_INT, &o->min_tokens, 0, 1e8},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &a->device, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
+        {"pin", NULL, PIN_HELP, APP_FLAG, &o->is_pinned, 0, 0},
+        {"cache", "DIR", CACHE_HELP, APP_STRING, &o->cache, 0, 0},
         {"batch-size", "N", "texts a batch of padded and sorted, default 16", APP_INT,
          &o->batch_size, 1, 65536},
         {"padded-length", "N", "tokens of a padded text, default 128", APP_INT, &o->padded_length,

@@ -188,8 +188,9 @@ typedef struct wb_plan_info {
     const char *device_uuid;         // of a GPU, "GPU-..."; "" of a CPU
     const char *fallback;            // why "auto" runs on the CPU; "" where nothing fell back
     wb_cache_state cache_state;
-    const char *cache;  // "read from sst2/wattbert-f32-avx512.cache", or what else became of it and
+    const char *cache;  // "read from sst2/sst2.f32.avx512.wattbert", or what else became of it and
                         // why; "" where none was asked for
+    const char *pinning;  // "cpus 0 2 4 6", or "not pinned: " and why; "" where not asked for
 } wb_plan_info;
 
 // ---- Engines --------------------------------------------------------------
@@ -213,6 +214,9 @@ typedef struct wb_options {
                          // from there, or packed and written for the next time. NULL: none. Read
                          // during open, and its file must not be written to while the engine is
                          // open; it is as much to be trusted as the model's own files
+    int pin;  // not 0: each thread on a core of its own, in hwloc's order. The caller's thread is
+              // moved to the first of them while wb_forward, wb_classify or wb_replay_run computes,
+              // and has its own affinity back when they return
 } wb_options;
 
 WB_API wb_options wb_default_options(void);

@@ -116,6 +116,23 @@ int wb_pool_threads(const wb_pool *pool);
 // than a wake-up costs.
 void wb_pool_run(wb_pool *pool, wb_task *task, void *context, int n_tasks);
 
+// Binds the pool's own threads, workers 1 .., to the hardware threads cpus[1 ..
+// wb_pool_threads() - 1] by the system's numbers; the caller's thread stays as it is, see binding.c.
+// After a failure none is bound.
+//   WB_ERR_REFUSED  the system does not allow it, or has no such hardware thread
+wb_status wb_pool_bind(wb_pool *pool, const int *cpus, wb_error *err);
+
+// ---- binding.c: a thread that is on one hardware thread for a while ----
+
+typedef struct wb_binding wb_binding;
+
+wb_status wb_binding_open(wb_binding **out, int cpu, wb_error *err);
+void wb_binding_close(wb_binding *binding);
+// Moves the calling thread there; true where it has been moved and has to be let go again, which
+// gives it back the mask that it had. NULL, a binding that holds already and a refusal: false.
+bool wb_binding_hold(wb_binding *binding);
+void wb_binding_release(wb_binding *binding);
+
 // ---- random.c: reproducible everywhere, unlike rand() ----
 
 typedef struct wb_random {

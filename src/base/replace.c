@@ -45,7 +45,7 @@ wb_status wb_file_replace(const char *path, const wb_bytes *pieces, int n_pieces
     if (length < 0 || (size_t)length >= sizeof part)
         return wb_fail(err, WB_ERR_IO, 0, "%.64s..: the path is too long", path);
     const int fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0) return wb_fail_errno(err, part);
+    if (fd < 0) return wb_fail_errno(err, path);
     if (!is_alone(fd, part)) {
         close(fd);
         return wb_fail(err, WB_ERR_IO, 0, "%.400s: another process is writing it", path);

@@ -15,12 +15,19 @@ enum {
     WB_CPU_AVX512_FP16 = 1 << 4,  // half-precision arithmetic: Sapphire Rapids and later
 };
 
+enum { WB_MOST_CPUS = 1024 };  // as many threads as a plan may have
+
 typedef struct wb_cpu {
     char name[64];
     uint32_t flags;
     int n_cores;                           // physical cores in the affinity mask
     int n_threads;                         // hardware threads in it
     size_t l1d_bytes, l2_bytes, l3_bytes;  // reachable from one core; 0: unknown
+    // Hardware threads of the mask by the system's numbers, in the order in which threads are bound
+    // to them: one of each core, cores of one third-level cache and package side by side; then
+    // those cores' other threads.
+    int n_cpus;  // at most n_threads
+    int cpus[WB_MOST_CPUS];
 } wb_cpu;
 
 void wb_cpu_detect(wb_cpu *cpu);

@@ -3,14 +3,23 @@
 // and nothing else: it is replaced, and the plan says why.
 #include "engine/cache.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-void wb_cache_name(char name[WB_CACHE_NAME], const wb_plan *plan, const wb_kernels *kernels) {
-    const wb_technique_spec *spec = plan->spec;
-    snprintf(name, WB_CACHE_NAME, "wattbert-%s%s-%s.cache",
+enum { NAME_BYTES = 160 };
+
+// One name for each that can be of use again, and the same one after the model was trained anew, so
+// that nothing piles up: by the model's folder, the precision and the instruction set.
+static void name_file(char name[NAME_BYTES], const wb_engine *engine) {
+    const wb_technique_spec *spec = engine->plan.spec;
+    char real[PATH_MAX];
+    const char *path = realpath(engine->model->path, real) ? real : "model";
+    const char *slash = strrchr(path, '/');
+    snprintf(name, NAME_BYTES, "%.100s.%s%s.%s.wattbert", slash ? slash + 1 : path,
              spec->is_mixed ? "mixed" : wb_precision_name(spec->precision),
-             spec->is_autocast ? "-autocast" : "", kernels->isa);
+             spec->is_autocast ? "-autocast" : "", engine->kernels.isa);
 }
 
 // engine->weights <- the file's, where they are the ones that packing would make.
@@ -50,9 +59,9 @@ static void tell(wb_engine *engine, wb_cache_state state, const char *what, cons
 
 wb_status wb_cache_open(wb_engine *engine, const wb_tensor_source *source, const char *folder,
                         wb_error *err) {
-    char name[WB_CACHE_NAME], path[4096];
+    char name[NAME_BYTES], path[4096];
     wb_error problem = {.message = ""};
-    wb_cache_name(name, &engine->plan, &engine->kernels);
+    name_file(name, engine);
     const bool has_path = wb_path_join(path, sizeof path, folder, name);
     wb_status status = WB_OK;
     if (has_path) {

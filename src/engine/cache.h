@@ -8,7 +8,7 @@
 
 #include "engine/engine.h"
 
-enum { WB_CACHE_PAGE = 4096, WB_CACHE_NAME = 80 };
+enum { WB_CACHE_PAGE = 4096 };
 
 // What the page states, in this order after the magic; 64 bits each.
 typedef enum wb_cache_field {
@@ -41,11 +41,9 @@ wb_status wb_cache_seal(wb_cache_page *page, const void *weights, wb_pool *pool,
 wb_status wb_cache_check(const void *data, size_t n_bytes, const wb_cache_page *expected,
                          wb_pool *pool, wb_error *err);
 
-// name <- what the file of a plan is called, "wattbert-i8-dynamic-avx512.cache".
-void wb_cache_name(char name[WB_CACHE_NAME], const wb_plan *plan, const wb_kernels *kernels);
-
-// engine->weights <- from the file in folder, else packed and written to it. That the file is
-// missing, useless or cannot be written is no failure: engine->cache says so. WB_ERR_MEMORY
+// engine->weights <- from the file in folder, "distilbert-sst2.i8-dynamic.avx512.wattbert", else
+// packed and written to it. That it is missing, useless or cannot be written is no failure:
+// engine->cache says so. WB_ERR_MEMORY
 wb_status wb_cache_open(wb_engine *engine, const wb_tensor_source *source, const char *folder,
                         wb_error *err);
 

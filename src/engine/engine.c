@@ -41,6 +41,7 @@ static void describe_device(wb_engine *engine) {
     info->fallback = engine->fallback;
     info->cache_state = engine->cache.state;
     info->cache = engine->cache.words;
+    info->pinning = engine->pinning;
 }
 
 // Everything that can be asked of the plan later, fixed now: an engine never changes its mind.
@@ -141,6 +142,7 @@ wb_status wb_engine_open(wb_engine **out, const wb_model *model, const wb_option
     wb_status status = open_parts(engine, options, err);
     // Whatever else was read of the files: what they hold is packed or on the GPU by now.
     wb_checkpoint_release(model->checkpoint);
+    if (!status && options->pin) status = wb_engine_pin(engine, err);
     if (!status) status = describe(engine, err);
     if (status) {
         wb_engine_close(engine);
@@ -161,6 +163,7 @@ void wb_engine_close(wb_engine *engine) {
     wb_file_close(&engine->cache.file);  // after the weights that lie in it
     wb_words_close(engine->embeddings);
     wb_pool_close(engine->pool);
+    wb_binding_close(engine->binding);
     wb_plan_free(&engine->plan);
     wb_artefact_close(engine->artefact);
     wb_free(engine);

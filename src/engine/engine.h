@@ -70,6 +70,8 @@ struct wb_engine {
     wb_words *embeddings;  // NULL on a GPU
     wb_engine_cache cache;
     wb_pool *pool;
+    wb_binding *binding;  // of the caller while it computes; NULL: threads run where they like
+    char pinning[256];
     wb_workspace *workspaces;  // [plan.n_threads]; NULL on a GPU
     char fallback[512];        // why "auto" took the CPU
     wb_plan_words words;
@@ -88,6 +90,11 @@ wb_status wb_words_open(wb_words **out, const wb_model *model, wb_error *err);
 void wb_words_close(wb_words *words);
 // The model's tensors, with words read this way.
 wb_tensor_source wb_words_source(const wb_words *words);
+
+// ---- pin.c ----
+
+// Binds the engine's threads and says in engine->pinning to what, or why not. WB_ERR_MEMORY
+wb_status wb_engine_pin(wb_engine *engine, wb_error *err);
 
 // ---- machine.c ----
 
