@@ -6,7 +6,6 @@
 #include "cpu/topology.h"
 
 #include <errno.h>
-#include <hwloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +39,7 @@ static int thread_of(hwloc_obj_t core, hwloc_const_bitmap_t mask, int rank) {
 
 // hwloc numbers cores along its tree, so that neighbours share what can be shared. What belongs to
 // no core, where it knows none, follows as the system numbers it.
-static void list_cpus(hwloc_topology_t topology, hwloc_const_bitmap_t mask, wb_cpu *cpu) {
+void wb_topology_order(wb_cpu *cpu, hwloc_topology_t topology, hwloc_const_bitmap_t mask) {
     cpu->n_cpus = 0;
     for (int rank = 0, n_before = -1; cpu->n_cpus > n_before; rank++) {
         n_before = cpu->n_cpus;
@@ -71,7 +70,7 @@ static bool read_topology(hwloc_topology_t topology, hwloc_bitmap_t mask, wb_cpu
         hwloc_get_pu_obj_by_os_index(topology, (unsigned)hwloc_bitmap_first(mask));
     cpu->n_threads = n_threads;
     cpu->n_cores = n_cores > 0 ? n_cores : n_threads;
-    list_cpus(topology, mask, cpu);
+    wb_topology_order(cpu, topology, mask);
     cpu->l1d_bytes = cache_above(first, HWLOC_OBJ_L1CACHE);
     cpu->l2_bytes = cache_above(first, HWLOC_OBJ_L2CACHE);
     cpu->l3_bytes = cache_above(first, HWLOC_OBJ_L3CACHE);

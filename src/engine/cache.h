@@ -15,8 +15,8 @@ typedef enum wb_cache_field {
     WB_PAGE_FORMAT,    // of the page
     WB_PAGE_LIBRARY,   // version of wattbert
     WB_PAGE_KERNELS,   // instruction set, CPU flags, tile
-    WB_PAGE_PACKING,   // what the packers make of a known matrix here, in every precision used
     WB_PAGE_PLAN,      // shape, and each matrix's precision
+    WB_PAGE_PACKING,   // what the packers make of a known matrix here, in every precision used
     WB_PAGE_SCALES,    // of static precisions
     WB_PAGE_MODEL,     // wb_checkpoint_identity()
     WB_PAGE_N_BYTES,   // of the weights
