@@ -84,7 +84,8 @@ static int read_lines(char **bytes, wb_text *texts, int capacity, const char *pa
 }
 
 // Texts of n_tokens together, or all that there are.
-static int count_texts(const wb_model *model, const wb_text *texts, int n_texts, uint64_t n_tokens) {
+static int count_texts(const wb_model *model, const wb_text *texts, int n_texts,
+                       uint64_t n_tokens) {
     int32_t ids[512];
     int n_ids, n = 0;
     for (uint64_t sum = 0; n < n_texts && sum < n_tokens; n++) {

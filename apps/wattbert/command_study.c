@@ -75,10 +75,8 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"split", "NAME", "dev (default) or train", APP_STRING, &o->split, 0, 0},
         {"technique", "T,..", "all (default) or names; wattbert plan MODEL lists them", APP_LIST,
          &a->techniques, 0, 0},
-        {"scales", "FILE",
-         "of wattbert quantize, for i8-static and fp8; default: made from training"
-         " files",
-         APP_STRING, &o->scales, 0, 0},
+        {"scales", "FILE", "of wattbert quantize; default: made from training files", APP_STRING,
+         &o->scales, 0, 0},
         {"protocol", "P,..", "padded, sorted, packed; default padded and packed", APP_LIST,
          &a->protocols, 0, 0},
         {"out", "DIR", "where to write, default wattbert-study", APP_STRING, &a->out, 0, 0},

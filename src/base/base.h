@@ -38,7 +38,7 @@ void wb_free(void *block);
 typedef struct wb_file {
     const uint8_t *data;  // NULL when empty
     size_t n_bytes;
-    bool is_mapped;  // else owned memory
+    bool is_mapped;       // else owned memory
     int descriptor;       // of a mapped file, open as long as it is
     int64_t modified_ns;  // of a mapped file, since 1970
 } wb_file;
@@ -93,6 +93,8 @@ void wb_sha256_text(wb_sha256 *hash, char out[WB_SHA256_TEXT]);
 // A mark of data[n_bytes] after what `before` marks (0: nothing), at the speed of memory: tells
 // files apart that were mixed up by mistake, not by intent.
 uint64_t wb_fingerprint(uint64_t before, const void *data, size_t n_bytes);
+// The same of a file's contents, which a mapping brings into memory a piece at a time.
+uint64_t wb_fingerprint_file(uint64_t before, const wb_file *file);
 
 // ---- clock.c ----
 
@@ -117,8 +119,8 @@ int wb_pool_threads(const wb_pool *pool);
 void wb_pool_run(wb_pool *pool, wb_task *task, void *context, int n_tasks);
 
 // Binds the pool's own threads, workers 1 .., to the hardware threads cpus[1 ..
-// wb_pool_threads() - 1] by the system's numbers; the caller's thread stays as it is, see binding.c.
-// After a failure none is bound.
+// wb_pool_threads() - 1] by the system's numbers; the caller's thread stays as it is, see
+// binding.c. After a failure none is bound.
 //   WB_ERR_REFUSED  the system does not allow it, or has no such hardware thread
 wb_status wb_pool_bind(wb_pool *pool, const int *cpus, wb_error *err);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads on hardware threads by the system's numbers. Masks are as large as the kernel's own, which
-// may have more than the 1,024 bits of a cpu_set_t; they are made before they are needed, because a
-// thread that computes must not run out of memory.
+// Threads on hardware threads by the system's numbers. Masks are as large as the kernel's own,
+// which may have more than the 1,024 bits of a cpu_set_t; they are made before they are needed,
+// because a thread that computes must not run out of memory.
 #include "base/binding.h"
 
 #include <errno.h>

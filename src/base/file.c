@@ -27,12 +27,12 @@ wb_status wb_file_map(wb_file *file, const char *path, wb_error *err) {
         if (data == MAP_FAILED)
             status = wb_fail_errno(err, path);
         else
-            *file = (wb_file){.data = data,
-                              .n_bytes = (size_t)info.st_size,
-                              .is_mapped = true,
-                              .descriptor = fd,
-                              .modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 +
-                                             info.st_mtim.tv_nsec};
+            *file = (wb_file){
+                .data = data,
+                .n_bytes = (size_t)info.st_size,
+                .is_mapped = true,
+                .descriptor = fd,
+                .modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec};
     }
     if (!file->is_mapped) close(fd);
     return status;
@@ -101,8 +101,8 @@ void wb_file_release(const void *data, size_t n_bytes) {
 
 bool wb_file_read_at(const wb_file *file, size_t offset, void *out, size_t n_bytes) {
     for (size_t done = 0; file->is_mapped && done < n_bytes;) {
-        const ssize_t n = pread(file->descriptor, (char *)out + done, n_bytes - done,
-                                (off_t)(offset + done));
+        const ssize_t n =
+            pread(file->descriptor, (char *)out + done, n_bytes - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
         done += (size_t)n;

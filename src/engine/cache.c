@@ -53,8 +53,8 @@ static wb_status write_file(wb_engine *engine, const char *path, wb_error *err) 
 static void tell(wb_engine *engine, wb_cache_state state, const char *what, const char *path,
                  const char *why) {
     engine->cache.state = state;
-    snprintf(engine->cache.words, sizeof engine->cache.words, "%s%.500s%s%.100s", what,
-             path, why[0] ? ": " : "", why);
+    snprintf(engine->cache.words, sizeof engine->cache.words, "%s%.500s%s%.100s", what, path,
+             why[0] ? ": " : "", why);
 }
 
 wb_status wb_cache_open(wb_engine *engine, const wb_tensor_source *source, const char *folder,

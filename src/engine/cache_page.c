@@ -42,8 +42,8 @@ static wb_status mark_packing(uint64_t *mark, const wb_kernels *kernels, wb_prec
     const wb_status status = wb_linear_pack(&linear, kernels, precision, is_autocast, &scales, w, w,
                                             PROBE_N, PROBE_K, err);
     wb_linear nowhere;
-    const size_t n_bytes = wb_linear_place(&nowhere, kernels, precision, is_autocast, &scales,
-                                           PROBE_N, PROBE_K, NULL);
+    const size_t n_bytes =
+        wb_linear_place(&nowhere, kernels, precision, is_autocast, &scales, PROBE_N, PROBE_K, NULL);
     if (!status) *mark = wb_fingerprint(*mark, linear.memory, n_bytes);
     if (!status) wb_linear_free(&linear);
     wb_free(w);
@@ -68,7 +68,7 @@ static wb_status mark_packings(uint64_t *mark, const wb_engine *engine, wb_error
 
 static uint64_t mark_plan(const wb_plan *plan) {
     const wb_shape *s = &plan->shape;
-    const int64_t shape[] = {s->n_layers,   s->d_model,       s->n_heads,  s->d_head, s->d_ff,
+    const int64_t shape[] = {s->n_layers,   s->d_model,       s->n_heads,  s->d_head,    s->d_ff,
                              s->vocab_size, s->max_positions, s->n_labels, s->activation};
     uint64_t mark = mark_numbers(0, shape, sizeof shape / sizeof *shape);
     for (int i = 0; i < plan->n_matrices; i++) {
@@ -186,8 +186,8 @@ wb_status wb_cache_check(const void *data, size_t n_bytes, const wb_cache_page *
     if (page.fields[WB_PAGE_N_BYTES] != n_bytes - sizeof page)
         return wb_fail(err, WB_ERR_FORMAT, n_bytes, "not as long as it says");
     uint64_t mark = 0;
-    status = mark_contents(&mark, (const uint8_t *)data + sizeof page, n_bytes - sizeof page, pool,
-                           err);
+    status =
+        mark_contents(&mark, (const uint8_t *)data + sizeof page, n_bytes - sizeof page, pool, err);
     if (!status && mark != page.fields[WB_PAGE_CONTENTS])
         return wb_fail(err, WB_ERR_FORMAT, sizeof page, "damaged in its weights");
     return status;

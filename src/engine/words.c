@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Word embeddings: a third of the model, of which a text needs a few rows. They stay in the file, and
-// rows are kept as they are used, the most frequent words being among the first. A mapping would
-// bring 64 KB to 2 MB into the process with each row of 3 KB, so that after a batch of 4,096 tokens
-// nearly the whole table is resident; reading alone would cost a system call a token, 1.0 us
+// Word embeddings: a third of the model, of which a text needs a few rows. They stay in the file,
+// and rows are kept as they are used, the most frequent words being among the first. A mapping
+// would bring 64 KB to 2 MB into the process with each row of 3 KB, so that after a batch of 4,096
+// tokens nearly the whole table is resident; reading alone would cost a system call a token, 1.0 us
 // against 0.3 (Zen 4, DistilBERT's table in the system's cache).
 #include <stdatomic.h>
 #include <string.h>

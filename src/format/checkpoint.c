@@ -201,11 +201,20 @@ const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const cha
     return wb_tensors_find(&checkpoint->tensors, name);
 }
 
+// A piece at a time, so that a file that is only hashed does not stay in memory.
+static void add_file(wb_sha256 *hash, const wb_file *file) {
+    const size_t piece_bytes = 4 << 20;
+    for (size_t i = 0; i < file->n_bytes; i += piece_bytes) {
+        const size_t left = file->n_bytes - i, n = left < piece_bytes ? left : piece_bytes;
+        wb_sha256_add(hash, file->data + i, n);
+        wb_file_release(file->data + i, n);
+    }
+}
+
 void wb_checkpoint_weights_sha256(const wb_checkpoint *checkpoint, char out[WB_SHA256_TEXT]) {
     wb_sha256 hash;
     wb_sha256_init(&hash);
-    for (int i = 0; i < checkpoint->n_files; i++)
-        wb_sha256_add(&hash, checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+    for (int i = 0; i < checkpoint->n_files; i++) add_file(&hash, &checkpoint->files[i]);
     wb_sha256_text(&hash, out);
 }
 
@@ -253,8 +262,8 @@ void wb_checkpoint_read(float *y, const wb_checkpoint *checkpoint, const wb_tens
         wb_tensor chunk = *tensor;
         const size_t offset = (first + done) * element_bytes;
         chunk.data += offset;
-        if (file && wb_file_read_at(file, (size_t)(chunk.data - file->data), bytes,
-                                    m * element_bytes))
+        if (file &&
+            wb_file_read_at(file, (size_t)(chunk.data - file->data), bytes, m * element_bytes))
             chunk.data = bytes;
         wb_tensor_widen(y + done, &chunk, 0, m);
     }
@@ -268,6 +277,6 @@ void wb_checkpoint_release(const wb_checkpoint *checkpoint) {
 uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint) {
     uint64_t mark = 0;
     for (int i = 0; i < checkpoint->n_files; i++)
-        mark = wb_fingerprint(mark, checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+        mark = wb_fingerprint_file(mark, &checkpoint->files[i]);
     return mark;
 }

@@ -63,10 +63,10 @@ void wb_checkpoint_weights_sha256(const wb_checkpoint *checkpoint, char out[WB_S
 const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint);
 // wb_fingerprint of the same weights bytes: what is quick enough to compare at every open.
 uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint);
-// A mark of which weights these are that reads almost none of them: config.json, each weights file's
-// size and time of modification, each tensor's name, shape and first 4 KB. Another model, another
-// training, a changed head and a replaced file have another mark; a file that was changed in place,
-// beyond those 4 KB, and was given its old time back has not.
+// A mark of which weights these are that reads almost none of them: config.json, each weights
+// file's size and time of modification, each tensor's name, shape and first 4 KB. Another model,
+// another training, a changed head and a replaced file have another mark; a file that was changed
+// in place, beyond those 4 KB, and was given its old time back has not.
 uint64_t wb_checkpoint_identity(const wb_checkpoint *checkpoint);
 // Takes the weights files' pages out of this process's memory until they are read again.
 void wb_checkpoint_release(const wb_checkpoint *checkpoint);

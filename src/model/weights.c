@@ -128,9 +128,9 @@ static size_t place_matrices(wb_weights *weights, const wb_plan *plan, const wb_
     size_t used = 0;
     for (int i = 0; i < plan->n_matrices; i++) {
         const wb_matrix *m = &plan->matrices[i];
-        used += wb_linear_place(wb_weights_matrix(weights, i), kernels, m->precision,
-                                m->is_autocast, scales_of(plan, i), m->n, m->k,
-                                memory ? memory + used : NULL);
+        used +=
+            wb_linear_place(wb_weights_matrix(weights, i), kernels, m->precision, m->is_autocast,
+                            scales_of(plan, i), m->n, m->k, memory ? memory + used : NULL);
     }
     return used;
 }

@@ -103,12 +103,10 @@ typedef struct way {
     const char *technique, *device;
     bool makes_scales, is_cached;  // is_cached: and its threads are bound to cores
 } way;
-static const way ways[] = {{"f32-flash+packed", "cpu", false, false},
-                           {"baseline", "cpu", false, true},
-                           {"i8-dynamic+packed", "cpu", false, true},
-                           {"mixed", "cpu", false, false},
-                           {"i8-static", "cpu", true, true},
-                           {"f16-flash+packed", "cuda", false, false}};
+static const way ways[] = {
+    {"f32-flash+packed", "cpu", false, false}, {"baseline", "cpu", false, true},
+    {"i8-dynamic+packed", "cpu", false, true}, {"mixed", "cpu", false, false},
+    {"i8-static", "cpu", true, true},          {"f16-flash+packed", "cuda", false, false}};
 enum { N_WAYS = sizeof ways / sizeof *ways };
 
 static wb_status make_scales(round_state *s, const char *path, wb_error *err) {

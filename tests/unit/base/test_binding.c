@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads bound to hardware threads, seen by the tasks that run on them: each worker on its own, the
-// caller only while it is held, and nobody where the system refuses one.
+// Threads bound to hardware threads, seen by the tasks that run on them: each worker on its own,
+// the caller only while it is held, and nobody where the system refuses one.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

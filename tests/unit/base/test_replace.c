@@ -145,12 +145,9 @@ static void test_read_at(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_after_a_dead_writer),
-        cmocka_unit_test(test_another_writes),
-        cmocka_unit_test(test_writers_at_once),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_read_at),
+        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_after_a_dead_writer),
+        cmocka_unit_test(test_another_writes), cmocka_unit_test(test_writers_at_once),
+        cmocka_unit_test(test_disk_full),      cmocka_unit_test(test_read_at),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
