@@ -18,12 +18,19 @@ enum {
     WB_CPU_AMX_BF16 = 1 << 7,     // its tdpbf16ps, and its tiles
 };
 
+enum { WB_MOST_CPUS = 1024 };  // as many threads as a plan may have
+
 typedef struct wb_cpu {
     char name[64];
     uint32_t flags;
     int n_cores;                           // physical cores in the affinity mask
     int n_threads;                         // hardware threads in it
     size_t l1d_bytes, l2_bytes, l3_bytes;  // reachable from one core; 0: unknown
+    // Hardware threads of the mask by the system's numbers, in the order in which threads are bound
+    // to them: one of each core, cores of one third-level cache and package side by side; then
+    // those cores' other threads.
+    int n_cpus;  // at most n_threads
+    int cpus[WB_MOST_CPUS];
 } wb_cpu;
 
 // Where the CPU has AMX, this asks the system to let the process use it: for good, for all of its

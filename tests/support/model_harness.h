@@ -56,10 +56,11 @@ static inline harness *harness_open(const wb_shape *shape, const harness_options
     if (o->block_rows) h->plan.block_rows = o->block_rows;
     if (o->has_change) h->plan.matrices[o->changed_matrix].precision = o->changed_precision;
     const wb_tensor_source source = random_source(&h->shape);
-    status = wb_weights_open(&h->weights, &h->plan, &h->kernels, &source, &err);
+    require(!wb_pool_open(&h->pool, h->n_threads, &err), "threads");
+    status = wb_weights_open(&h->weights, &h->plan, &h->kernels, &source, h->pool, &err);
     require(!status, err.message);
     h->workspaces = calloc((size_t)h->n_threads, sizeof *h->workspaces);
-    require(h->workspaces && !wb_pool_open(&h->pool, h->n_threads, &err), "threads");
+    require(h->workspaces != NULL, "memory");
     for (int i = 0; i < h->n_threads; i++)
         require(!wb_workspace_init(&h->workspaces[i], &h->plan, h->weights, &h->kernels, &err),
                 err.message);
