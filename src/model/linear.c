@@ -109,7 +109,7 @@ static const void *find_next(const product_run *run, int task, int worker) {
     if (task + 1 < run->n_tasks && task + 1 != end)
         return panel_of(p->linear, p->first / tile_n + task + 1);
     if (!p->next) return NULL;
-    wb_team_share(&begin, &end, team, (int)count_panels(p->next->n, team->kernels), worker);
+    wb_team_share(&begin, &end, team, wb_linear_panels(p->next, team->kernels), worker);
     return panel_of(p->next, begin);
 }
 
