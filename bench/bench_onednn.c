@@ -3,7 +3,8 @@
 // is 0.97 of its speed. oneDNN gets what a careful user gives it: matmul primitives made for the
 // shape, weights reordered into the layout that it asks for, outside the timing.
 //
-//     ninja bench_onednn && tests/kernels/bench_onednn [f32|bf16|i8] [repeat]
+//     ninja -C build/release bench_onednn
+//     build/release/bench/bench_onednn [f32|bf16|i8] [repeat]
 //
 // i8 is u8 x s8 -> f32 with one scale for oneDNN; ours corrects for the zero point of 128 and
 // scales each row and column.
@@ -55,7 +56,7 @@ static double now_ns(void) {
 }
 
 static void run_ours(const product *p) {
-    const wb_epilogue plain = {NULL, WB_LINEAR};
+    const wb_epilogue plain = {.activation = WB_LINEAR};
     switch (p->precision) {
         case F32:
             p->kernels->gemm_f32(p->y, p->n, p->x, p->k, p->packed, p->m, p->n, p->k, &plain);

@@ -10,7 +10,7 @@ for header in $(find include src apps -name '*.h' | sort); do
     case $header in
     src/cuda/cublaslt.h) continue ;;  # needs the CUDA toolkit, and is compiled where that is
     src/kernels/generic/*) continue ;;  # written for whichever set of lanes is included first
-    src/kernels/avx*) flags="-O1 -march=sapphirerapids" ;;  # intrinsics: their set, and functions
+    src/kernels/avx* | src/kernels/amx*) flags="-O1 -march=sapphirerapids" ;;  # intrinsics: their set, and functions
     include/*) flags= ;;
     *) flags=-D_GNU_SOURCE ;;
     esac

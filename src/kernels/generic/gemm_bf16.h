@@ -30,7 +30,7 @@ KERNEL_INLINE void tile_bf16(const output *out, int i, const int rows, int j, co
     lanes sum[TILE_ROWS][TILE_VECTORS];
     open_tile(sum, rows, out, i, j, is_first);
     for (int kk = 0; kk + 1 < k; kk += 2) {
-        fetch(&next);
+        fetch(&next, rows);
         multiply_pairs(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, false);
     }
     if (k % 2) multiply_pairs(sum, rows, x + k - 1, ld_x, panel + (size_t)(k - 1) * TILE_N, true);
@@ -49,8 +49,8 @@ KERNEL_INLINE void gemm_lanes_bf16(const output *out, const uint16_t *x, int ld_
             for (int i = 0, rows; i < out->m; i += rows) {
                 const uint16_t *xi = x + (size_t)i * ld + from;
                 rows = tile_rows(out->m - i);
-                const ahead next = ahead_of(w, words_of(depth, 2), TILE_N * 2 * sizeof *w, i, rows,
-                                            out->m, last && j + TILE_N >= out->n);
+                const ahead next = ahead_of(out, w, words_of(depth, 2), TILE_N * 2 * sizeof *w, i,
+                                            rows, last && j + TILE_N >= out->n);
                 switch (TILE_ROWS == 1 ? 1 : rows) {
                     case 1: tile_bf16(out, i, 1, j, xi, ld, w, depth, first, last, next); break;
                     case 2: tile_bf16(out, i, 2, j, xi, ld, w, depth, first, last, next); break;

@@ -17,7 +17,7 @@ KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
                                  const int vectors, const float *x, size_t ld_x, const float *w,
                                  size_t ld_w, int k, ahead *next) {
     for (int kk = 0; kk < k; kk++, w += ld_w) {
-        if (next) fetch(next);
+        if (next) fetch(next, rows);
         lanes column[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < vectors; v++) column[v] = lanes_load(w + 16 * v);
@@ -53,7 +53,7 @@ KERNEL_INLINE void gemm_lanes_f32(const output *out, const float *x, int ld_x, c
             for (int i = 0, rows; i < out->m; i += rows) {
                 const float *xi = x + (size_t)i * ld + from;
                 rows = tile_rows(out->m - i);
-                const ahead next = ahead_of(w, (size_t)depth, TILE_N * sizeof *w, i, rows, out->m,
+                const ahead next = ahead_of(out, w, (size_t)depth, TILE_N * sizeof *w, i, rows,
                                             last && j + TILE_N >= out->n);
                 switch (TILE_ROWS == 1 ? 1 : rows) {
                     case 1: tile_f32(out, i, 1, j, xi, ld, w, depth, first, last, next); break;

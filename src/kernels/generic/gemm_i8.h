@@ -46,7 +46,7 @@ KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, cons
     panel += TILE_N * sizeof(int32_t);
 
     for (int kk = 0; kk + 3 < k; kk += 4) {
-        fetch(&next);
+        fetch(&next, rows);
         multiply_bytes(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, 4);
     }
     const int whole = k / 4 * 4;
@@ -77,7 +77,7 @@ KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, 
             const uint8_t *xi = x + (size_t)i * ld;
             rows = tile_rows(out->m - i);
             const ahead next =
-                ahead_of(packed, words_of(k, 4), TILE_N * 4, i, rows, out->m, j + TILE_N >= out->n);
+                ahead_of(out, packed, words_of(k, 4), TILE_N * 4, i, rows, j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {
                 case 1: tile_i8(out, i, 1, j, xi, ld, scale, packed, k, next); break;
                 case 2: tile_i8(out, i, 2, j, xi, ld, scale, packed, k, next); break;
