@@ -210,13 +210,14 @@ typedef struct wb_options {
     const char *device;  // "cpu", "cuda", "cuda:1", "auto"; NULL: "cpu". Borrowed during open
     const char *scales;  // the artefact of wb_quantize, for i8-static and fp8; NULL: none. Read
                          // during open
-    const char *cache;   // a folder for packed weights, the model's own or any other: they are
-                         // mapped from there, or packed and written for the next time. NULL: none.
-                        // Read during open, and its file must not be written to while the engine is
-                        // open; it is as much to be trusted as the model's own files
-    int pin;  // not 0: each thread on a core of its own, in hwloc's order. The caller's thread is
-              // moved to the first of them while wb_forward, wb_classify or wb_replay_run computes,
-              // and has its own affinity back when they return
+    // A folder for packed weights, the model's own or any other: they are mapped from there, or
+    // packed and written for the next time. NULL: none. Read during open; its file must not change
+    // while the engine is open, and is to be trusted as much as the model's own files.
+    const char *cache;
+    // Not 0: each thread on a core of its own, in hwloc's order. The caller's thread is moved to
+    // the first of them while wb_forward, wb_classify or wb_replay_run computes, and has its own
+    // affinity back when they return.
+    int pin;
 } wb_options;
 
 WB_API wb_options wb_default_options(void);

@@ -6,8 +6,7 @@
 
 #include "engine/cache.h"
 
-// Of the page, and of the order in which wb_weights places its arrays.
-enum { FORMAT = 1 };
+enum { FORMAT = 1 };  // of the page
 static const char magic[32] = "wattbert packed weights\n";
 
 static uint64_t mark_text(uint64_t before, const char *text) {
@@ -50,9 +49,11 @@ static wb_status mark_packing(uint64_t *mark, const wb_kernels *kernels, wb_prec
     return status;
 }
 
+// And where everything lies.
 static wb_status mark_packings(uint64_t *mark, const wb_engine *engine, wb_error *err) {
     bool is_marked[WB_N_PRECISIONS] = {false};
-    *mark = 0;
+    const wb_status layout = wb_weights_mark_layout(mark, &engine->plan, &engine->kernels, err);
+    if (layout) return layout;
     for (int i = 0; i < engine->plan.n_matrices; i++) {
         const wb_matrix *m = &engine->plan.matrices[i];
         if (is_marked[m->precision]) continue;

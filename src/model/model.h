@@ -96,6 +96,9 @@ wb_status wb_weights_open(wb_weights **out, const wb_plan *plan, const wb_kernel
 wb_status wb_weights_adopt(wb_weights **out, const wb_plan *plan, const wb_kernels *kernels,
                            const wb_tensor_source *source, const void *packed, size_t n_bytes,
                            wb_error *err);
+// *mark <- where in such a block each array lies; another order of them is another mark.
+wb_status wb_weights_mark_layout(uint64_t *mark, const wb_plan *plan, const wb_kernels *kernels,
+                                 wb_error *err);
 void wb_weights_close(wb_weights *weights);
 
 // *linear <- one matrix of the plan, in another precision.

@@ -304,6 +304,38 @@ wb_status wb_weights_adopt(wb_weights **out, const wb_plan *plan, const wb_kerne
     return WB_OK;
 }
 
+static uint64_t mark_address(uint64_t before, const void *array) {
+    const uintptr_t address = (uintptr_t)array;
+    return wb_fingerprint(before, &address, sizeof address);
+}
+
+static uint64_t mark_norm(uint64_t before, const wb_norm *norm) {
+    return mark_address(mark_address(before, norm->gamma), norm->beta);
+}
+
+wb_status wb_weights_mark_layout(uint64_t *mark, const wb_plan *plan, const wb_kernels *kernels,
+                                 wb_error *err) {
+    static const wb_tensor_source nowhere = {NULL, NULL, NULL};
+    wb_weights *weights;
+    const wb_status status = create(&weights, plan, kernels, &nowhere, err);
+    if (status) return status;
+    // Laid out from an address at which nothing is: they are compared, never followed.
+    place(weights, plan, kernels, (char *)(uintptr_t)64);
+    uint64_t all = mark_norm(mark_address(0, weights->positions), &weights->embedding_norm);
+    for (int i = 0; i < plan->n_matrices; i++) {
+        const wb_linear *linear = wb_weights_matrix(weights, i);
+        all = mark_address(mark_address(all, linear->panels), linear->bias);
+        all = mark_address(mark_address(all, linear->w_scale), linear->x_factor);
+    }
+    for (int i = 0; i < plan->shape.n_layers; i++) {
+        all = mark_norm(all, &weights->layers[i].attention_norm);
+        all = mark_norm(all, &weights->layers[i].ffn_norm);
+    }
+    *mark = all;
+    wb_weights_close(weights);
+    return WB_OK;
+}
+
 void wb_weights_close(wb_weights *weights) {
     if (!weights) return;
     for (int i = 0; i < weights->shape.n_layers * WB_MATRICES_PER_LAYER + 2; i++)

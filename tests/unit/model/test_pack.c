@@ -119,6 +119,25 @@ static void test_adopted(void **state) {
     }
 }
 
+// Equal where the block is laid out alike, and only there.
+static void test_layout(void **state) {
+    (void)state;
+    uint64_t marks[N_TECHNIQUES], again;
+    for (int i = 0; i < N_TECHNIQUES; i++) {
+        harness *h = open_model(i, 1);
+        assert_int_equal(wb_weights_mark_layout(&marks[i], &h->plan, &h->kernels, NULL), WB_OK);
+        assert_int_equal(wb_weights_mark_layout(&again, &h->plan, &h->kernels, NULL), WB_OK);
+        assert_true(marks[i] == again);
+        h->plan.matrices[3].precision = i == 3 ? WB_F32 : WB_I8_DYNAMIC;
+        assert_int_equal(wb_weights_mark_layout(&again, &h->plan, &h->kernels, NULL), WB_OK);
+        assert_true((marks[i] != again) == !h->plan.matrices[3].is_autocast);  // that stores f32
+        h->plan.matrices[3].precision = h->plan.matrices[2].precision;
+        harness_close(h);
+    }
+    assert_true(marks[0] != marks[1] && marks[0] != marks[3] && marks[1] != marks[3]);
+    assert_true(marks[0] == marks[4]);  // autocast keeps f32
+}
+
 // The library's rounding to even, for every quotient that is met and what broken files hold.
 static void test_rounding(void **state) {
     (void)state;
@@ -152,6 +171,7 @@ int main(void) {
         cmocka_unit_test(test_any_number_of_threads),
         cmocka_unit_test(test_every_byte_is_written),
         cmocka_unit_test(test_adopted),
+        cmocka_unit_test(test_layout),
         cmocka_unit_test(test_rounding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
