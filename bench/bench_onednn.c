@@ -55,7 +55,7 @@ static double now_ns(void) {
 }
 
 static void run_ours(const product *p) {
-    const wb_epilogue plain = {NULL, WB_LINEAR};
+    const wb_epilogue plain = {.activation = WB_LINEAR};
     switch (p->precision) {
         case F32:
             p->kernels->gemm_f32(p->y, p->n, p->x, p->k, p->packed, p->m, p->n, p->k, &plain);

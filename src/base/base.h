@@ -90,8 +90,13 @@ void wb_pool_close(wb_pool *pool);
 int wb_pool_threads(const wb_pool *pool);
 // Returns when all tasks are done. Tasks are handed out in order, one at a time, the
 // caller works too, and alone where there is one task. Waiting threads sleep: they spin no longer
-// than a wake-up costs.
+// than a wake-up costs, which wb_pool_open measures (in about 1 ms).
 void wb_pool_run(wb_pool *pool, wb_task *task, void *context, int n_tasks);
+// The same where neighbouring tasks read neighbouring memory: worker i begins with the i-th of
+// n_threads shares, in order, and takes from the others' when it is done.
+void wb_pool_run_shares(wb_pool *pool, wb_task *task, void *context, int n_tasks);
+// [begin, end) <- the tasks of the index-th of n_shares shares.
+void wb_pool_cut(int *begin, int *end, int n_tasks, int index, int n_shares);
 
 // ---- random.c: reproducible everywhere, unlike rand() ----
 

@@ -29,6 +29,8 @@ typedef enum wb_activation { WB_LINEAR, WB_GELU, WB_RELU, WB_SILU } wb_activatio
 typedef struct wb_epilogue {
     const float *bias;  // [n]; NULL: none
     wb_activation activation;
+    const void *next;  // the panel that the caller multiplies after these: fetched towards the
+                       // core meanwhile; NULL: not known
 } wb_epilogue;
 
 typedef struct wb_kernels {

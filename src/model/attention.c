@@ -14,6 +14,7 @@ typedef struct block {
     const wb_batch_text *texts;
     int n_texts, n_rows;
     bool is_pruned;  // one query a text
+    bool is_last;    // of its layer
     float *query;    // [n_rows, 3 d_model], or [n_texts, d_model] where pruned
     int ld_query;
 } block;
@@ -66,19 +67,28 @@ static void forward_block(block *b, float *y, const float *x) {
     const wb_workspace *s = wb_team_workspace(team);
     const wb_linear *qkv = &b->weights->matrices[WB_MATRIX_QKV];
     const wb_linear *out = &b->weights->matrices[WB_MATRIX_ATTENTION_OUT];
+    const wb_linear *up = &b->weights->matrices[WB_MATRIX_FFN_UP];
     const int d = team->weights->shape.d_model, m = b->n_rows;
 
-    wb_linear_forward(
-        team,
-        &(wb_product){
-            .linear = qkv, .n = 3 * d, .y = s->qkv, .ld_y = 3 * d, .x = x, .ld_x = d, .m = m});
+    wb_linear_forward(team, &(wb_product){.linear = qkv,
+                                          .n = 3 * d,
+                                          .y = s->qkv,
+                                          .ld_y = 3 * d,
+                                          .x = x,
+                                          .ld_x = d,
+                                          .m = m,
+                                          .next = out});
     b->query = s->qkv;
     b->ld_query = 3 * d;
     attend(b);
-    wb_linear_forward(
-        team,
-        &(wb_product){
-            .linear = out, .n = d, .y = s->hidden, .ld_y = d, .x = s->context, .ld_x = d, .m = m});
+    wb_linear_forward(team, &(wb_product){.linear = out,
+                                          .n = d,
+                                          .y = s->hidden,
+                                          .ld_y = d,
+                                          .x = s->context,
+                                          .ld_x = d,
+                                          .m = m,
+                                          .next = b->is_last ? up : qkv});
     wb_norm_forward(team, &b->weights->attention_norm, y, s->hidden, x, m);
 }
 
@@ -142,6 +152,7 @@ void wb_attention_forward(const wb_team *team, int layer, const wb_batch *batch,
     for (int first = 0; first < batch->n_texts; first += b.n_texts) {
         b.texts = &batch->texts[first];
         b.n_texts = count_block_texts(batch, first, plan->block_rows, &b.n_rows);
+        b.is_last = first + b.n_texts == batch->n_texts;
         const size_t row = (size_t)b.texts[0].first_row;
         if (is_pruned)
             forward_pruned_block(&b, y + (size_t)first * d, x + row * d);

@@ -3,9 +3,9 @@
 // four times as wide as x and stays in cache only if it is not made for all rows at once.
 #include "model/model.h"
 
-// y[m, d_model] <- norm(x + down(activation(up(x)))), m at most a block.
+// y[m, d_model] <- norm(x + down(activation(up(x)))), m at most a block; next as in wb_product.
 static void forward_block(const wb_team *team, const wb_layer_weights *weights, float *y,
-                          const float *x, int m) {
+                          const float *x, int m, const wb_linear *next) {
     const wb_workspace *s = wb_team_workspace(team);
     const wb_shape *shape = &team->weights->shape;
     const int d = shape->d_model, d_ff = shape->d_ff;
@@ -19,11 +19,16 @@ static void forward_block(const wb_team *team, const wb_layer_weights *weights, 
                                           .x = x,
                                           .ld_x = d,
                                           .m = m,
-                                          .activation = shape->activation});
-    wb_linear_forward(
-        team,
-        &(wb_product){
-            .linear = down, .n = d, .y = s->hidden, .ld_y = d, .x = s->wide, .ld_x = d_ff, .m = m});
+                                          .activation = shape->activation,
+                                          .next = down});
+    wb_linear_forward(team, &(wb_product){.linear = down,
+                                          .n = d,
+                                          .y = s->hidden,
+                                          .ld_y = d,
+                                          .x = s->wide,
+                                          .ld_x = d_ff,
+                                          .m = m,
+                                          .next = next});
     wb_norm_forward(team, &weights->ffn_norm, y, s->hidden, x, m);
 }
 
@@ -31,8 +36,11 @@ void wb_ffn_forward(const wb_team *team, int layer, float *y, const float *x, in
     const wb_layer_weights *weights = &team->weights->layers[layer];
     const size_t d = (size_t)team->weights->shape.d_model;
     const int block_rows = team->plan->block_rows;
+    const bool is_last = layer == team->weights->shape.n_layers - 1;
+    const wb_linear *after = is_last ? NULL : &weights[1].matrices[WB_MATRIX_QKV];
     for (int row = 0; row < m; row += block_rows) {
         const int n_rows = m - row < block_rows ? m - row : block_rows;
-        forward_block(team, weights, y + (size_t)row * d, x + (size_t)row * d, n_rows);
+        const wb_linear *next = row + n_rows < m ? &weights->matrices[WB_MATRIX_FFN_UP] : after;
+        forward_block(team, weights, y + (size_t)row * d, x + (size_t)row * d, n_rows, next);
     }
 }

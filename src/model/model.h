@@ -171,6 +171,10 @@ static inline wb_workspace *wb_team_workspace(const wb_team *team) {
     return &team->workspaces[team->worker];
 }
 void wb_team_run(const wb_team *team, wb_task *task, void *context, int n_tasks);
+// The same with a share of neighbouring tasks for each thread to begin with, and [begin, end) of
+// it.
+void wb_team_run_shares(const wb_team *team, wb_task *task, void *context, int n_tasks);
+void wb_team_share(int *begin, int *end, const wb_team *team, int n_tasks, int worker);
 // Tasks to cut n equal pieces of work into: 1 for a thread alone; n >= 1.
 int wb_team_tasks(const wb_team *team, int n);
 // The same for m rows of some width that take a few ns an element: 1 for few of them.
@@ -189,6 +193,8 @@ typedef struct wb_product {
     int ld_x;
     int m;  // at most the workspace's block
     wb_activation activation;
+    const wb_linear *next;  // of the product after this one: its weights are fetched at the end of
+                            // this; NULL: not known
 } wb_product;
 
 void wb_linear_forward(const wb_team *team, const wb_product *product);

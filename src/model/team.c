@@ -13,6 +13,22 @@ void wb_team_run(const wb_team *team, wb_task *task, void *context, int n_tasks)
     for (int i = 0; i < n_tasks; i++) task(context, i, team->worker);
 }
 
+void wb_team_run_shares(const wb_team *team, wb_task *task, void *context, int n_tasks) {
+    if (team->pool)
+        wb_pool_run_shares(team->pool, task, context, n_tasks);
+    else
+        wb_team_run(team, task, context, n_tasks);
+}
+
+void wb_team_share(int *begin, int *end, const wb_team *team, int n_tasks, int worker) {
+    if (team->pool) {
+        wb_pool_cut(begin, end, n_tasks, worker, wb_pool_threads(team->pool));
+    } else {
+        *begin = 0;
+        *end = n_tasks;
+    }
+}
+
 int wb_team_tasks(const wb_team *team, int n) {
     if (!team->pool) return 1;
     // More pieces than threads, so that a thread that was held up takes fewer.

@@ -105,8 +105,9 @@ static bool check_cuts_f32(check *c, const product *p, const uint8_t *packed) {
         if (rows == 0) continue;
         const float *x = p->x + cells(from, p->ld_x);
         const wb_epilogue *epilogue = &p->epilogue;
-        const wb_epilogue right = {epilogue->bias ? epilogue->bias + first : NULL,
-                                   epilogue->activation};
+        const wb_epilogue right = {.bias = epilogue->bias ? epilogue->bias + first : NULL,
+                                   .activation = epilogue->activation,
+                                   .next = packed};  // changes nothing that can be seen
         float *out = y + cells(from, p->ld_y);
         if (first) c->now->gemm_f32(out, p->ld_y, x, p->ld_x, packed, rows, first, p->k, epilogue);
         c->now->gemm_f32(out + first, p->ld_y, x, p->ld_x,

@@ -7,7 +7,7 @@
 #include "base/half.h"
 #include "check.h"
 
-static const wb_epilogue plain = {NULL, WB_LINEAR};
+static const wb_epilogue plain = {.activation = WB_LINEAR};
 
 typedef struct packing {
     int n, k;

@@ -32,8 +32,8 @@ KERNEL_INLINE void gemm_lanes_bf16(const output *out, const uint16_t *x, int ld_
                 const uint16_t *xi = x + (size_t)i * ld + from;
                 rows = tile_rows(out->m - i);
                 const ahead next =
-                    ahead_of(w, words_of(depth, WORD_BF16), TILE_N * WORD_BF16 * sizeof *w, i, rows,
-                             out->m, last && j + TILE_N >= out->n);
+                    ahead_of(out, w, words_of(depth, WORD_BF16), TILE_N * WORD_BF16 * sizeof *w, i,
+                             rows, last && j + TILE_N >= out->n);
                 switch (TILE_ROWS == 1 ? 1 : rows) {
                     case 1: tile_bf16(out, i, 1, j, xi, ld, w, depth, first, last, next); break;
                     case 2: tile_bf16(out, i, 2, j, xi, ld, w, depth, first, last, next); break;

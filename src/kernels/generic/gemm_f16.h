@@ -32,7 +32,7 @@ KERNEL_INLINE void gemm_lanes_f16(const output *out, const uint16_t *x, int ld_x
         for (int i = 0, rows; i < out->m; i += rows) {
             const uint16_t *xi = x + (size_t)i * ld;
             rows = tile_rows(out->m - i);
-            const ahead next = ahead_of(packed, (size_t)k, TILE_N * sizeof *packed, i, rows, out->m,
+            const ahead next = ahead_of(out, packed, (size_t)k, TILE_N * sizeof *packed, i, rows,
                                         j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {
                 case 1: tile_f16(out, i, 1, j, xi, ld, packed, k, next); break;

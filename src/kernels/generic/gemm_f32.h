@@ -34,7 +34,7 @@ KERNEL_INLINE void gemm_lanes_f32(const output *out, const float *x, int ld_x, c
             for (int i = 0, rows; i < out->m; i += rows) {
                 const float *xi = x + (size_t)i * ld + from;
                 rows = tile_rows(out->m - i);
-                const ahead next = ahead_of(w, (size_t)depth, TILE_N * sizeof *w, i, rows, out->m,
+                const ahead next = ahead_of(out, w, (size_t)depth, TILE_N * sizeof *w, i, rows,
                                             last && j + TILE_N >= out->n);
                 switch (TILE_ROWS == 1 ? 1 : rows) {
                     case 1: tile_f32(out, i, 1, j, xi, ld, w, depth, first, last, next); break;

@@ -44,8 +44,8 @@ KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, 
         for (int i = 0, rows; i < out->m; i += rows) {
             const uint8_t *xi = x + (size_t)i * ld;
             rows = tile_rows(out->m - i);
-            const ahead next = ahead_of(packed, words_of(k, WORD_I8), TILE_N * WORD_I8, i, rows,
-                                        out->m, j + TILE_N >= out->n);
+            const ahead next = ahead_of(out, packed, words_of(k, WORD_I8), TILE_N * WORD_I8, i,
+                                        rows, j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {
                 case 1: tile_i8(out, i, 1, j, xi, ld, scale, packed, k, next); break;
                 case 2: tile_i8(out, i, 2, j, xi, ld, scale, packed, k, next); break;

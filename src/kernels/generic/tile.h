@@ -21,7 +21,7 @@ typedef struct output {
 } output;
 
 KERNEL_INLINE output output_of(float *y, int ld_y, int m, int n, const wb_epilogue *epilogue) {
-    return (output){y, ld_y, m, n, epilogue ? *epilogue : (wb_epilogue){NULL, WB_LINEAR}};
+    return (output){y, ld_y, m, n, epilogue ? *epilogue : (wb_epilogue){.activation = WB_LINEAR}};
 }
 
 // The next tile's rows: as equal as possible, because a lone last row would read the whole panel
@@ -40,14 +40,15 @@ typedef struct ahead {
     size_t step;
 } ahead;
 
-// For rows [i, i + rows) of m, over a panel of n_steps times step_bytes that the next one follows;
-// the last panel fetches itself, which costs nothing.
-KERNEL_INLINE ahead ahead_of(const void *panel, size_t n_steps, size_t step_bytes, int i, int rows,
-                             int m, bool is_last) {
+// For rows [i, i + rows) of out, over a panel of n_steps times step_bytes that the next one
+// follows. The last panel fetches what the caller says comes next, or itself, which costs nothing.
+KERNEL_INLINE ahead ahead_of(const output *out, const void *panel, size_t n_steps,
+                             size_t step_bytes, int i, int rows, bool is_last) {
     const size_t panel_bytes = n_steps * step_bytes;
-    const char *next = (const char *)panel + (is_last ? 0 : panel_bytes);
-    return (ahead){next + panel_bytes / (size_t)m * (size_t)i,
-                   step_bytes * (size_t)rows / (size_t)m};
+    const void *follower = out->epilogue.next ? out->epilogue.next : panel;
+    const char *next = is_last ? follower : (const char *)panel + panel_bytes;
+    const size_t m = (size_t)out->m;
+    return (ahead){next + panel_bytes / m * (size_t)i, step_bytes * (size_t)rows / m};
 }
 
 // Two lines: with one or two tiles of rows the rest is left to the hardware.

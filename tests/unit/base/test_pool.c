@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdatomic.h>
 
 #include "base/base.h"
 
@@ -43,8 +44,53 @@ static void test_every_task_runs_once(void **state) {
             assert_int_equal(n_tasks, sizes[s]);
             assert_int_equal(t.n_bad_workers, 0);
             for (int i = 0; i < MAX_TASKS; i++) assert_int_equal(t.runs_of[i], i < sizes[s]);
+            wb_pool_run_shares(pool, count_task, &t, sizes[s]);
+            for (int i = 0; i < MAX_TASKS; i++) assert_int_equal(t.runs_of[i], 2 * (i < sizes[s]));
         }
         wb_pool_close(pool);
+    }
+}
+
+// No worker gets a second task before all have one, so each must have begun with its own share.
+typedef struct meeting {
+    int n_threads;
+    atomic_int n_there;
+    int first_of[MAX_THREADS];
+} meeting;
+
+static void meet(void *context, int task, int worker) {
+    meeting *m = context;
+    m->first_of[worker] = task;
+    atomic_fetch_add(&m->n_there, 1);
+    while (atomic_load(&m->n_there) < m->n_threads) wb_sleep_ns(10000);
+}
+
+static void test_shares_begin_at_home(void **state) {
+    (void)state;
+    for (int n_threads = 1; n_threads <= MAX_THREADS; n_threads++) {
+        wb_pool *pool;
+        assert_int_equal(wb_pool_open(&pool, n_threads, NULL), WB_OK);
+        meeting m = {.n_threads = n_threads};
+        wb_pool_run_shares(pool, meet, &m, n_threads);
+        for (int i = 0; i < n_threads; i++) assert_int_equal(m.first_of[i], i);
+        wb_pool_close(pool);
+    }
+}
+
+static void test_shares_are_everything(void **state) {
+    (void)state;
+    for (int n_shares = 1; n_shares <= 7; n_shares++) {
+        for (int n_tasks = 0; n_tasks <= 30; n_tasks++) {
+            int at = 0;
+            for (int i = 0; i < n_shares; i++) {
+                int begin, end;
+                wb_pool_cut(&begin, &end, n_tasks, i, n_shares);
+                assert_int_equal(begin, at);
+                assert_true(end - begin <= n_tasks / n_shares + 1);
+                at = end;
+            }
+            assert_int_equal(at, n_tasks);
+        }
     }
 }
 
@@ -118,9 +164,10 @@ static void test_open_and_close(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_task_runs_once), cmocka_unit_test(test_many_small_runs),
-        cmocka_unit_test(test_runs_after_sleep),     cmocka_unit_test(test_waiting_does_not_burn),
-        cmocka_unit_test(test_open_and_close),
+        cmocka_unit_test(test_every_task_runs_once),  cmocka_unit_test(test_many_small_runs),
+        cmocka_unit_test(test_runs_after_sleep),      cmocka_unit_test(test_waiting_does_not_burn),
+        cmocka_unit_test(test_open_and_close),        cmocka_unit_test(test_shares_begin_at_home),
+        cmocka_unit_test(test_shares_are_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
