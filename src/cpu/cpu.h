@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process may use of the machine: instruction sets (CPUID and XGETBV:
-// the operating system must save the registers too), cores of the affinity
-// mask, cache sizes.
+// What this process may use of the machine: instruction sets (CPUID and XGETBV, or
+// what the kernel says on Arm: the operating system must save the registers too),
+// cores of the affinity mask, cache sizes.
 #ifndef WB_CPU_H
 #define WB_CPU_H
 
@@ -13,6 +13,12 @@ enum {
     WB_CPU_AVX512_VNNI = 1 << 2,  // vpdpbusd
     WB_CPU_AVX512_BF16 = 1 << 3,  // vdpbf16ps
     WB_CPU_AVX512_FP16 = 1 << 4,  // half-precision arithmetic: Sapphire Rapids and later
+
+    WB_CPU_NEON = 1 << 16,          // ASIMD: every ARMv8.0
+    WB_CPU_NEON_DOTPROD = 1 << 17,  // udot, sdot
+    WB_CPU_NEON_I8MM = 1 << 18,     // usmmla
+    WB_CPU_NEON_BF16 = 1 << 19,     // bfmmla
+    WB_CPU_NEON_FP16 = 1 << 20,     // half-precision arithmetic
 };
 
 typedef struct wb_cpu {
@@ -25,7 +31,7 @@ typedef struct wb_cpu {
 
 void wb_cpu_detect(wb_cpu *cpu);
 
-// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512");
+// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512", "neon");
 // NULL or an unknown name lowers nothing.
 uint32_t wb_cpu_limit(uint32_t flags, const char *limit);
 

@@ -34,7 +34,7 @@ typedef struct wb_epilogue {
 } wb_epilogue;
 
 typedef struct wb_kernels {
-    const char *isa;     // "scalar", "avx2", "avx512": the highest rung that filled a slot
+    const char *isa;     // "scalar", "avx2", "avx512", "neon": the set that fills most slots
     uint32_t cpu_flags;  // the WB_CPU_ flags the set was chosen for
     bool has_bf16;       // bf16 products are arithmetic of this CPU, not emulated
     bool has_f16;
@@ -127,5 +127,10 @@ void wb_kernels_init_avx512(wb_kernels *kernels);
 void wb_kernels_init_avx512_vnni(wb_kernels *kernels);
 void wb_kernels_init_avx512_bf16(wb_kernels *kernels);
 void wb_kernels_init_avx512_fp16(wb_kernels *kernels);
+void wb_kernels_init_neon(wb_kernels *kernels);
+void wb_kernels_init_neon_dotprod(wb_kernels *kernels);
+void wb_kernels_init_neon_i8mm(wb_kernels *kernels);
+void wb_kernels_init_neon_bf16(wb_kernels *kernels);
+void wb_kernels_init_neon_fp16(wb_kernels *kernels);
 
 #endif
