@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The set for ASIMD, the vectors that every ARMv8.0 has: generic/ over four registers of 4 floats,
 // products in tiles of 6 x 16.
-#include "kernels/neon/lanes.h"
-
 #include "kernels/neon/multiply_f32.h"
+
 #include "kernels/generic/attention.h"
 #include "kernels/generic/gemm_f16.h"
 #include "kernels/generic/pairs_widened.h"

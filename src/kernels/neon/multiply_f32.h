@@ -6,6 +6,8 @@
 #ifndef WB_KERNELS_MULTIPLY_F32_H
 #define WB_KERNELS_MULTIPLY_F32_H
 
+#include "kernels/neon/lanes.h"
+
 #include "kernels/generic/tile.h"
 
 // sum + w x. Said in assembly because gcc 12 merges what four of these would load for each other

@@ -2,9 +2,8 @@
 // The rung of BF16 (Neoverse V1, N2 and later, Cortex-A510, A710 and later, Apple M2 and later):
 // bf16 products over BFMMLA, and panels of their own. Casts stay integer arithmetic: a cast's bits
 // are the same on every set.
-#include "kernels/neon/lanes.h"
-
 #include "kernels/neon_bf16/multiply_bf16.h"
+
 #include "kernels/generic/gemm_bf16.h"
 
 static size_t panel_bytes_bf16_neon_bf16(int k) {

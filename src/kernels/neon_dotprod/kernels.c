@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rung of the dot product (ASIMDDP: Cortex-A55, A75, A76, Neoverse N1, Apple A11 and later):
 // int8 products, over panels whose weights are unsigned.
-#include "kernels/neon/lanes.h"
-
 #include "kernels/neon_dotprod/multiply_i8.h"
+
 #include "kernels/generic/gemm_i8.h"
 
 // The panels of the rung below with each weight's top bit flipped: w + 128.

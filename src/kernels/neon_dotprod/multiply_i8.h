@@ -10,8 +10,9 @@
 #ifndef WB_KERNELS_MULTIPLY_I8_H
 #define WB_KERNELS_MULTIPLY_I8_H
 
-#include "kernels/generic/tile.h"
 #include "kernels/neon/words.h"
+
+#include "kernels/generic/tile.h"
 
 enum { WORD_I8 = 4 };  // as in the panels of the rung below
 

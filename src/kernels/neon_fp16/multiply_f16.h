@@ -6,6 +6,8 @@
 #ifndef WB_KERNELS_MULTIPLY_F16_H
 #define WB_KERNELS_MULTIPLY_F16_H
 
+#include "kernels/neon/lanes.h"
+
 #include "kernels/generic/tile.h"
 
 enum {

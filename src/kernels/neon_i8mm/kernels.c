@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rung of I8MM (Neoverse V1, N2 and later, Cortex-A510, A710 and later, Apple M2 and later):
 // int8 products over USMMLA, 32 a register where UDOT has 16, and panels of their own.
-#include "kernels/neon/lanes.h"
-
 #include "kernels/neon_i8mm/multiply_i8.h"
+
 #include "kernels/generic/gemm_i8.h"
 
 static size_t panel_bytes_i8_neon_i8mm(int k) {
