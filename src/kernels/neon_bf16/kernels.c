@@ -14,7 +14,7 @@ static void pack_bf16_neon_bf16(void *packed, const float *w, int n, int k) {
     pack_panels_in_words_bf16(packed, w, n, k, WORD_BF16);
 }
 
-// row kk of a panel of f32, zeros from k on.
+// Row kk of a panel of f32, zeros from k on.
 static lanes panel_row(const float *panel, int kk, int k) {
     return kk < k ? lanes_load(panel + (size_t)kk * TILE_N) : lanes_all(0.0f);
 }
@@ -29,9 +29,10 @@ static void cast_panels_bf16_neon_bf16(void *packed, const void *packed_f32, int
             for (int p = 0; p < 2; p++)
                 lanes_store_bf16_pairs((uint16_t *)pairs[p], panel_row(panel, kk + 2 * p, k),
                                        panel_row(panel, kk + 2 * p + 1, k));
-            for (int c = 0; c < TILE_N; c += 4)
-                vst2q_u32(to + 2 * c,
-                          (uint32x4x2_t){{vld1q_u32(pairs[0] + c), vld1q_u32(pairs[1] + c)}});
+            for (int c = 0; c < TILE_N; c += 4) {
+                const uint32x4x2_t words = {{vld1q_u32(pairs[0] + c), vld1q_u32(pairs[1] + c)}};
+                vst2q_u32(to + 2 * c, words);
+            }
         }
     }
 }
