@@ -3,7 +3,8 @@
 // is 0.97 of its speed. oneDNN gets what a careful user gives it: matmul primitives made for the
 // shape, weights reordered into the layout that it asks for, outside the timing.
 //
-//     ninja bench_onednn && tests/kernels/bench_onednn [f32|bf16|i8] [repeat]
+//     ninja -C build/release bench_onednn
+//     build/release/bench/bench_onednn [f32|bf16|i8] [repeat]
 //
 // i8 is u8 x s8 -> f32 with one scale for oneDNN; ours corrects for the zero point of 128 and
 // scales each row and column.

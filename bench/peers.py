@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """wattbert beside what a user would pick instead: one process tree, equal threads, interleaved rounds.
 
-    bench/peers.py --library build/release/libwattbert.so [--threads 2] [--rounds 7] [--out FILE.md]
+    bench/peers.py --build build/release [--threads 2] [--rounds 7] [--out FILE.md]
 
 Needs torch, transformers, onnx, onnxruntime, openvino, nncf, ctranslate2 and numpy (`./run bench` makes a
 virtual environment for them). All contenders hold the same random DistilBERT of real size (66 M weights) and
@@ -10,6 +10,7 @@ see the same token ids, whose lengths are drawn like GLUE's: SST-2 about 25 toke
 lives in a process of its own, blocked on a pipe while another one runs. A round runs every contender once
 on the whole set, in random order; a table row is the median of the rounds with the smallest and the largest.
 Only real tokens count. wattbert starts from texts (its tokenizer's time is inside), the peers from token ids.
+Between the rounds bench_machine measures what the machine allows, with as many threads: rates are shown as shares of that, too.
 Outputs are compared with PyTorch's f32 logits (CTranslate2 has no classifier: its hidden state is) before anything is timed.
 """
 import argparse
@@ -24,6 +25,7 @@ import tempfile
 import time
 
 LENGTHS = {"sst2": (3.1, 0.55, 4), "mnli": (3.55, 0.40, 8)}  # log-normal mean, deviation; shortest
+ALONE = "25 tokens"  # a set of texts of that length, one at a time: what a request takes
 # Texts of a set that a mode runs, where not all: rates are per real token, and these modes are slow.
 TEXTS_OF_MODE = {"single": 48, "padded": 32}
 LONGEST = 128
@@ -71,8 +73,11 @@ def make_texts(task, n):
     import numpy as np
 
     rng = np.random.default_rng(0)
-    mean, deviation, shortest = LENGTHS[task]
-    lengths = np.clip(np.exp(rng.normal(mean, deviation, n)).astype(int), shortest, LONGEST)
+    if task == ALONE:
+        lengths = [25] * 16
+    else:
+        mean, deviation, shortest = LENGTHS[task]
+        lengths = np.clip(np.exp(rng.normal(mean, deviation, n)).astype(int), shortest, LONGEST)
     return [[101] + rng.integers(FIRST_WORD, 30000, k - 2).tolist() + [102] for k in lengths]
 
 
@@ -218,15 +223,16 @@ class Text(ctypes.Structure):
 class Options(ctypes.Structure):
     _fields_ = [("technique", ctypes.c_char_p), ("n_threads", ctypes.c_int), ("batch_size", ctypes.c_int),
                 ("padded_length", ctypes.c_int), ("token_budget", ctypes.c_int), ("sort_batches", ctypes.c_int),
-                ("calibration", ctypes.c_void_p)]
+                ("calibration", ctypes.c_void_p), ("device", ctypes.c_char_p), ("scales", ctypes.c_char_p),
+                ("later", ctypes.c_char * 256)]  # room for what wattbert.h appends
 
 
 class Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("offset", ctypes.c_uint64), ("message", ctypes.c_char * 512)]
 
 
-def wattbert_runner(library, folder, threads, technique):
-    """classify(texts of ids) -> logits, through the public C interface, tokenizer included."""
+def wattbert_runner(library, folder, threads, technique, **settings):
+    """classify(texts of ids) -> logits, through the public C interface, tokenizer included. settings: of wb_options."""
     import numpy as np
 
     wb = ctypes.CDLL(os.path.abspath(library))
@@ -242,6 +248,8 @@ def wattbert_runner(library, folder, threads, technique):
     options = wb.wb_default_options()
     options.technique = technique.encode()
     options.n_threads = threads
+    for name, value in settings.items():
+        setattr(options, name, value)
     check(wb.wb_engine_open(ctypes.byref(engine), model, ctypes.byref(options), ctypes.byref(error)))
 
     def prepare(texts):
@@ -304,13 +312,14 @@ def worker(arguments):
     os.dup2(2, 1)
     ready = {}
     try:
-        passes = open_contender(arguments.worker, arguments.folder, arguments.threads, arguments.library)
+        passes = open_contender(arguments.worker, arguments.folder, arguments.threads,
+                                f"{arguments.build}/libwattbert.so")
         print("ready", file=pipe, flush=True)
     except Exception as failure:
         print(f"failed {failure!r}"[:300], file=pipe, flush=True)
         return
     for line in sys.stdin:
-        command, task, mode = line.split()
+        command, task, mode = json.loads(line)
         if (task, mode) not in ready:
             texts = make_texts(task, arguments.texts)
             ready[task, mode] = passes(texts, mode)
@@ -331,16 +340,22 @@ class Contender:
         environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), HF_HUB_OFFLINE="1")
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--worker", name, "--folder", folder, "--threads", str(arguments.threads),
-             "--library", arguments.library, "--texts", str(arguments.texts), "--seconds", str(arguments.seconds)],
+             "--build", arguments.build, "--texts", str(arguments.texts), "--seconds", str(arguments.seconds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
         self.answer = self.process.stdout.readline().strip()
 
     def ask(self, command, task, mode):
-        print(command, task, mode, file=self.process.stdin, flush=True)
+        print(json.dumps([command, task, mode]), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{self.name} ended")
         return json.loads(answer)
+
+
+def describe_machine():
+    with open("/proc/cpuinfo") as file:
+        cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+    return f"{cpu}, {platform.system()} {platform.machine()}"
 
 
 # ---- the run ------------------------------------------------------------------------------------------
@@ -364,25 +379,73 @@ def compare_outputs(contenders, log):
             log(f"| {CONTENDERS[name][1]} | {np.abs(out - expected).max():.2e} | {100 * agree:.1f} % |")
 
 
-def modes_of(name):
+class Machine:
+    """bench_machine, waiting: rates() -> {"f32": billions of operations a second, .., "read": GB/s}"""
+
+    def __init__(self, arguments):
+        self.process = subprocess.Popen([f"{arguments.build}/bench/bench_machine", str(arguments.threads)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def rates(self):
+        print(file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+
+# ---- how much work there is ---------------------------------------------------------------------------
+
+LAYERS, D, D_FF = 6, 768, 3072  # of the model that make_model() makes
+BYTES_OF_WEIGHT = {"f32": 4, "bf16": 2, "i8": 1}
+
+
+def count_operations(texts, is_pruned):
+    """Multiplications and additions of products and attention over real tokens. A pruned last layer makes keys
+    and values of all tokens, everything else of one token a text."""
+    layer, keys = 4 * D * D + 2 * D * D_FF, 2 * D * D
+    n_macs = 0
+    for n in map(len, texts):
+        n_macs += (LAYERS - 1) * (n * layer + 2 * n * n * D) + D * D
+        n_macs += n * keys + (layer - keys) + 2 * n * D if is_pruned else n * layer + 2 * n * n * D
+    return 2 * n_macs
+
+
+def modes_of(name, task):
     if name == "wattbert-baseline":
-        return ["padded"]
+        return [] if task == ALONE else ["padded"]
+    if task == ALONE:
+        return ["single"]
     return ["sorted", "single"] if name.startswith("wattbert-") else ["padded", "sorted", "single"]
 
 
-def measure(contenders, task, arguments):
-    """{(name, mode): [tokens per second of each round]}"""
-    texts = make_texts(task, arguments.texts)
-    slots = [(name, mode) for name in contenders for mode in modes_of(name)]
-    tokens = {mode: sum(len(t) for t in texts[: TEXTS_OF_MODE.get(mode)]) for _, mode in slots}
-    rates = {slot: [] for slot in slots}
-    for i in range(arguments.rounds):
-        print(f"{task}: round {i + 1} of {arguments.rounds}", file=sys.stderr)
-        random.shuffle(slots)
-        for name, mode in slots:
-            seconds = contenders[name].ask("time", task, mode)
-            rates[name, mode].append(tokens[mode] / seconds)
-    return rates, sum(len(t) for t in texts) / len(texts)
+class Rates:
+    """Tokens a second of every contender, mode and round, and what the machine allowed in each round."""
+
+    def __init__(self, contenders, machine, task, arguments):
+        self.task, self.machine = task, []
+        self.texts = make_texts(task, arguments.texts)
+        slots = [(name, mode) for name in contenders for mode in modes_of(name, task)]
+        self.of = {slot: [] for slot in slots}
+        for i in range(arguments.rounds):
+            print(f"{task}: round {i + 1} of {arguments.rounds}", file=sys.stderr)
+            self.machine.append(machine.rates())
+            for name, mode in random.sample(slots, len(slots)):
+                seconds = contenders[name].ask("time", task, mode)
+                self.of[name, mode].append(sum(map(len, self.texts_of(mode))) / seconds)
+
+    def texts_of(self, mode):
+        return self.texts[: TEXTS_OF_MODE.get(mode)]
+
+    def share(self, name, mode):
+        """Median over rounds of the work done per second, by what the instruction alone reaches."""
+        texts = self.texts_of(mode)
+        work = count_operations(texts, name.endswith("+packed")) / sum(map(len, texts))
+        precision = CONTENDERS[name][0]
+        return median([rate * work / 1e9 / m[precision] for rate, m in zip(self.of[name, mode], self.machine)
+                       if precision in m] or [float("nan")])
+
+    def ratios(self, name, mode, rivals):
+        """Round by round, to the best of the rivals."""
+        best = max((self.of[rival] for rival in rivals), key=median)
+        return [a / b for a, b in zip(self.of[name, mode], best)]
 
 
 def median(values):
@@ -391,36 +454,68 @@ def median(values):
     return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
 
-def spread(values):
-    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+def spread(values, digits=0):
+    return f"{median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
-def report(task, rates, mean_tokens, log):
+def rivals(rates, precision, modes):
+    return [(n, m) for n, m in rates.of if m in modes and CONTENDERS[n][0] == precision and not n.startswith("wattbert")]
+
+
+def report_sets(rates, log):
     names = {"padded": "padded to 128, batch 16", "sorted": "best batching", "single": "one text at a time"}
-    log(f"\n## {task.upper()} lengths (mean {mean_tokens:.1f} tokens): real tokens/s, median (smallest to largest)\n")
+    n_tokens = sum(map(len, rates.texts)) / len(rates.texts)
+    log(f"\n## {rates.task.upper()} lengths (mean {n_tokens:.1f} tokens): real tokens/s, median (smallest to largest), "
+        "share of the instruction peak\n")
     log("| | " + " | ".join(names.values()) + " |\n| --- | ---: | ---: | ---: |")
-    for name in dict.fromkeys(n for n, _ in rates):
-        cells = [spread(rates[name, mode]) if (name, mode) in rates else "" for mode in names]
+    for name in dict.fromkeys(n for n, _ in rates.of):
+        cells = [f"{spread(rates.of[name, mode])} {100 * rates.share(name, mode):.0f} %" if (name, mode) in rates.of else ""
+                 for mode in names]
         log(f"| {CONTENDERS[name][1]} | " + " | ".join(cells) + " |")
     log("\n| wattbert against the best peer of its precision, round by round | mode | ratio |\n| --- | --- | ---: |")
-    for name, mode in rates:
-        precision = CONTENDERS[name][0]
-        # CTranslate2 drops padding: its best batching may be the padded one, and it is no peer of a
-        # technique that computes the padding on purpose.
-        allowed = {"sorted": ("sorted", "padded")}.get(mode, (mode,))
-        others = ("wattbert", "ct2") if mode == "padded" else ("wattbert",)
-        peers = [v for (n, m), v in rates.items()
-                 if m in allowed and CONTENDERS[n][0] == precision and not n.startswith(others)]
-        if not name.startswith("wattbert-") or not peers:
-            continue
-        best = max(peers, key=median)
-        ratios = [a / b for a, b in zip(rates[name, mode], best)]
-        log(f"| {CONTENDERS[name][1]} | {names[mode]} | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
+    for name, mode in rates.of:
+        # CTranslate2 drops padding: its best batching may be the padded one.
+        found = rivals(rates, CONTENDERS[name][0], {"sorted": ("sorted", "padded")}.get(mode, (mode,)))
+        if name.endswith("+packed") and found:
+            log(f"| {CONTENDERS[name][1]} | {names[mode]} | {spread(rates.ratios(name, mode, found), 2)} |")
+    log("\n| wattbert packed against peers on the study's protocol (padded to 128, batch 16), real tokens | ratio |\n"
+        "| --- | ---: |")
+    for name in dict.fromkeys(n for n, _ in rates.of if n.endswith("+packed")):
+        for rival in rivals(rates, CONTENDERS[name][0], ("padded",)):
+            log(f"| {CONTENDERS[name][1]} to {CONTENDERS[rival[0]][1]} | {spread(rates.ratios(name, 'sorted', [rival]), 2)} |")
+
+
+def report_alone(rates, log):
+    """wattbert's weights are read once a text, but for most of the pruned layer's."""
+    n_weights = LAYERS * (4 * D * D + 2 * D * D_FF)
+    log(f"\n## One text of {rates.task} at a time: milliseconds, median (smallest to largest)\n")
+    log("| | ms | share of the instruction peak | weights read, GB/s | share of what can be read |\n"
+        "| --- | ---: | ---: | ---: | ---: |")
+    for (name, mode), found in rates.of.items():
+        ms = [1e3 * len(rates.texts[0]) / rate for rate in found]
+        read = n_weights * BYTES_OF_WEIGHT[CONTENDERS[name][0]] / median(ms) / 1e6
+        most = median([m["read"] for m in rates.machine])
+        log(f"| {CONTENDERS[name][1]} | {spread(ms, 2)} | {100 * rates.share(name, mode):.0f} % | {read:.1f} | "
+            f"{100 * read / most:.0f} % |")
+    log("\n| wattbert against the best peer of its precision, round by round | ratio |\n| --- | ---: |")
+    for name, mode in rates.of:
+        found = rivals(rates, CONTENDERS[name][0], (mode,))
+        if name.startswith("wattbert-") and found:
+            log(f"| {CONTENDERS[name][1]} | {spread(rates.ratios(name, mode, found), 2)} |")
+
+
+def report_machine(all_rates, log):
+    rounds = [m for rates in all_rates for m in rates.machine]
+    log("\n## The machine, measured between the rounds: median (smallest to largest)\n\n| | |\n| --- | ---: |")
+    for key in rounds[0]:
+        if not key.endswith("_name"):
+            what = "read from memory, GB/s" if key == "read" else f"{rounds[0][key + '_name']}, billion operations/s"
+            log(f"| {what} | {spread([m[key] for m in rounds], 1)} |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--library", default="build/release/libwattbert.so")
+    parser.add_argument("--build", default="build/release", help="holds libwattbert.so and bench/bench_machine")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--texts", type=int, default=128)
@@ -445,9 +540,7 @@ def main():
         export_onnx(folder)
         words = arguments.only.split(",") if arguments.only else [""]
         wanted = [n for n in CONTENDERS if n == "torch-f32" or any(w in n for w in words)]
-        with open("/proc/cpuinfo") as file:
-            cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
-        log(f"# wattbert and its peers on one machine\n\n{cpu}, {platform.system()} {platform.machine()}, "
+        log(f"# wattbert and its peers on one machine\n\n{describe_machine()}, "
             f"{arguments.threads} threads each, {arguments.rounds} interleaved rounds of at least {arguments.seconds} s, "
             f"{arguments.texts} texts, {time.strftime('%Y-%m-%d', time.gmtime())}. DistilBERT's real size, random weights.\n")
         log("Command: `" + " ".join(["bench/peers.py"] + sys.argv[1:]) + "`\n")
@@ -460,8 +553,12 @@ def main():
                 log(f"Not run: {CONTENDERS[name][1]}: {contender.answer}\n")
         log("| outputs | largest difference from PyTorch f32 | same label |\n| --- | --- | --- |")
         compare_outputs(contenders, log)
-        for task in arguments.tasks.split(","):
-            report(task, *measure(contenders, task, arguments), log)
+        machine, all_rates = Machine(arguments), []
+        for task in arguments.tasks.split(",") + [ALONE]:
+            rates = Rates(contenders, machine, task, arguments)
+            (report_alone if task == ALONE else report_sets)(rates, log)
+            all_rates.append(rates)
+        report_machine(all_rates, log)
     if arguments.out:
         with open(arguments.out, "w") as file:
             file.write("\n".join(lines) + "\n")

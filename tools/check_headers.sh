@@ -17,7 +17,7 @@ for header in $(find include src apps -name '*.h' | sort); do
         [ "$(uname -m)" = aarch64 ] || compiler=aarch64-linux-gnu-gcc
         command -v $compiler >/dev/null || continue
         ;;
-    src/kernels/avx*) flags="-O1 -march=sapphirerapids" ;;  # intrinsics: their set, and functions
+    src/kernels/avx* | src/kernels/amx*) flags="-O1 -march=sapphirerapids" ;;  # intrinsics: their set, and functions
     include/*) flags= ;;
     *) flags=-D_GNU_SOURCE ;;
     esac

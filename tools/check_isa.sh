@@ -16,11 +16,16 @@ count() {
 
 bad=0
 cd "$1"
+wide='%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])'
+tiles='%tmm|ldtilecfg|sttilecfg|tilerelease'
 for object in $(find CMakeFiles -name '*.o' -path '*/w*.dir/*' | sort); do
     case $object in
-    */kernels/avx512*) continue ;;
-    */kernels/avx2/*) pattern='%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])' ;;
-    *) pattern='%ymm|%zmm|[[:space:]]v[a-z0-9]+[[:space:]].*%xmm' ;;
+    */kernels/amx_int8/*) pattern='tdp[^b]|tdpbf16' ;;
+    */kernels/amx_bf16/*) pattern='tdpb[^f]|vpdpb|vdpbf16' ;;
+    */kernels/avx512*) pattern=$tiles ;;
+    */kernels/avx2/*) pattern="$wide|$tiles|vpdpb" ;;
+    */kernels/avx2_vnni/*) pattern="$wide|$tiles" ;;
+    *) pattern="%ymm|%zmm|$tiles|[[:space:]]v[a-z0-9]+[[:space:]].*%xmm" ;;
     esac
     n=$(count "$object" "$pattern")
     [ "$n" = 0 ] || {
@@ -28,10 +33,12 @@ for object in $(find CMakeFiles -name '*.o' -path '*/w*.dir/*' | sort); do
         bad=1
     }
 done
-# The check itself must be able to see: the AVX2 objects use what it looks for.
-for object in $(find CMakeFiles -name '*.o' -path '*/kernels/avx2/*' -size +8k | head -n 1); do
-    [ "$(count "$object" '%ymm')" != 0 ] || {
-        echo "$object: no %ymm found, the disassembler says nothing"
+# The check itself must be able to see: these folders hold what they are for.
+for expected in avx2:%ymm avx2_vnni:vpdpbusd.*%ymm avx512_vnni:vpdpbusd.*%zmm avx512_bf16:vdpbf16ps \
+    amx_int8:tdpbusd amx_int8:tilerelease amx_bf16:tdpbf16ps amx_bf16:tilerelease; do
+    object=$(find CMakeFiles -name '*.o' -path "*/w*.dir/*/kernels/${expected%%:*}/*" | head -n 1)
+    [ -n "$object" ] && [ "$(count "$object" "${expected#*:}")" != 0 ] || {
+        echo "${expected%%:*}: no ${expected#*:} found in it"
         bad=1
     }
 done

@@ -5,16 +5,37 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "cpu/topology.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
+// Whether the system saves tiles, and lets this process use them: since Linux 5.16 it gives the
+// room for them to whoever asks. arch_prctl(2); its numbers are not in every system's headers.
+static bool may_use_tiles(void) {
+    const unsigned both = 3u << 17;  // XTILECFG and XTILEDATA in XCR0
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & both) != both) return false;
+    const long request_permission = 0x1023, tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+// Leaf 7 EDX, Intel SDM volume 2A, CPUID; xgetbv is there where AVX2 is.
+static uint32_t read_amx(unsigned leaf_7_edx) {
+    const bool has_tiles = leaf_7_edx & 1u << 24, has_int8 = leaf_7_edx & 1u << 25,
+               has_bf16 = leaf_7_edx & 1u << 22;
+    if (!has_tiles || !(has_int8 || has_bf16) || !may_use_tiles()) return 0;
+    return (has_int8 ? WB_CPU_AMX_INT8 : 0u) | (has_bf16 ? WB_CPU_AMX_BF16 : 0u);
+}
+
 // __builtin_cpu_supports asks XGETBV whether the operating system saves the wide registers.
-// What it does not know by name in both compilers (F16C, AVX512-FP16) is one CPUID bit on top of
-// a set whose registers are saved.
+// What it does not know by name in both compilers (F16C, AVX-VNNI, AVX512-FP16) is one CPUID bit on
+// top of a set whose registers are saved; AMX is asked for.
 static uint32_t read_flags(void) {
     unsigned a, b, c, d;
     uint32_t flags = 0;
@@ -22,6 +43,7 @@ static uint32_t read_flags(void) {
     const bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c) return 0;
     flags |= WB_CPU_AVX2;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4)) flags |= WB_CPU_AVX_VNNI;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
         !__builtin_cpu_supports("avx512vl"))
@@ -30,9 +52,9 @@ static uint32_t read_flags(void) {
     if (__builtin_cpu_supports("avx512vnni")) flags |= WB_CPU_AVX512_VNNI;
     if (__builtin_cpu_supports("avx512bf16")) flags |= WB_CPU_AVX512_BF16;
     const unsigned avx512_fp16_bit = 1u << 23;  // leaf 7 EDX, Intel SDM volume 2A, CPUID
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & avx512_fp16_bit))
-        flags |= WB_CPU_AVX512_FP16;
-    return flags;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return flags;
+    if (d & avx512_fp16_bit) flags |= WB_CPU_AVX512_FP16;
+    return flags | read_amx(d);
 }
 
 // text[48] <- the processor's brand string; false where it has none.
@@ -131,7 +153,10 @@ void wb_cpu_detect(wb_cpu *cpu) {
 uint32_t wb_cpu_limit(uint32_t flags, const char *limit) {
     if (!limit) return flags;
     if (strcmp(limit, "scalar") == 0) return 0;
-    if (strcmp(limit, "avx2") == 0) return flags & WB_CPU_AVX2;
-    if (strcmp(limit, "neon") == 0) return flags & WB_CPU_NEON;
+    if (strcmp(limit, "avx2") == 0) return flags & (WB_CPU_AVX2 | WB_CPU_AVX_VNNI);
+    if (strcmp(limit, "avx512") == 0) return flags & ~(uint32_t)(WB_CPU_AMX_INT8 | WB_CPU_AMX_BF16);
+    if (strcmp(limit, "neon") == 0)
+        return flags & (WB_CPU_NEON | WB_CPU_NEON_DOTPROD | WB_CPU_NEON_I8MM | WB_CPU_NEON_BF16 |
+                        WB_CPU_NEON_FP16);
     return flags;
 }

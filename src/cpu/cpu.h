@@ -13,6 +13,9 @@ enum {
     WB_CPU_AVX512_VNNI = 1 << 2,  // vpdpbusd
     WB_CPU_AVX512_BF16 = 1 << 3,  // vdpbf16ps
     WB_CPU_AVX512_FP16 = 1 << 4,  // half-precision arithmetic: Sapphire Rapids and later
+    WB_CPU_AVX_VNNI = 1 << 5,     // vpdpbusd in 256 bits, without AVX-512: Alder Lake and later
+    WB_CPU_AMX_INT8 = 1 << 6,     // the matrix unit's tdpbusd, and its tiles: Sapphire Rapids
+    WB_CPU_AMX_BF16 = 1 << 7,     // its tdpbf16ps, and its tiles
 
     WB_CPU_NEON = 1 << 16,          // ASIMD: every ARMv8.0
     WB_CPU_NEON_DOTPROD = 1 << 17,  // udot, sdot
@@ -29,10 +32,13 @@ typedef struct wb_cpu {
     size_t l1d_bytes, l2_bytes, l3_bytes;  // reachable from one core; 0: unknown
 } wb_cpu;
 
+// Where the CPU has AMX, this asks the system to let the process use it: for good, for all of its
+// threads, and alternate signal stacks must then have room for 8 KB of tiles more. Refused: no
+// flag.
 void wb_cpu_detect(wb_cpu *cpu);
 
-// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512", "neon");
-// NULL or an unknown name lowers nothing.
+// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512", "amx", "neon") and
+// what extends it: "avx512" keeps its VNNI, not AMX. NULL or an unknown name lowers nothing.
 uint32_t wb_cpu_limit(uint32_t flags, const char *limit);
 
 #endif

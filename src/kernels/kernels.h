@@ -12,7 +12,8 @@
 //   - A sum over a row (layer norm, softmax, absmax) runs in 16 lanes, element i in
 //     lane i % 16, and the lanes are added as a tree: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
 //   - exp and erf are the same polynomials in the same order everywhere.
-//   - bf16 and f16 products round as the CPU's instruction does: compare with a tolerance.
+//   - bf16 and f16 products round as the CPU's instruction does, a cell alike for any m and any
+//     split: compare with a tolerance.
 // Pointers to packed weights are 64-byte aligned; all others need only their
 // type's alignment. Nothing outside the stated shapes is read or written.
 #ifndef WB_KERNELS_H
@@ -34,7 +35,7 @@ typedef struct wb_epilogue {
 } wb_epilogue;
 
 typedef struct wb_kernels {
-    const char *isa;     // "scalar", "avx2", "avx512", "neon": the set that fills most slots
+    const char *isa;  // "scalar", "avx2", "avx512", "amx", "neon": the highest that filled a slot
     uint32_t cpu_flags;  // the WB_CPU_ flags the set was chosen for
     bool has_bf16;       // bf16 products are arithmetic of this CPU, not emulated
     bool has_f16;
@@ -123,10 +124,13 @@ void wb_kernels_select(wb_kernels *kernels, uint32_t cpu_flags);
 // One rung each: overrides the slots it has better kernels for. Scalar fills all.
 void wb_kernels_init_scalar(wb_kernels *kernels);
 void wb_kernels_init_avx2(wb_kernels *kernels);
+void wb_kernels_init_avx2_vnni(wb_kernels *kernels);
 void wb_kernels_init_avx512(wb_kernels *kernels);
 void wb_kernels_init_avx512_vnni(wb_kernels *kernels);
 void wb_kernels_init_avx512_bf16(wb_kernels *kernels);
 void wb_kernels_init_avx512_fp16(wb_kernels *kernels);
+void wb_kernels_init_amx_int8(wb_kernels *kernels);
+void wb_kernels_init_amx_bf16(wb_kernels *kernels);
 void wb_kernels_init_neon(wb_kernels *kernels);
 void wb_kernels_init_neon_dotprod(wb_kernels *kernels);
 void wb_kernels_init_neon_i8mm(wb_kernels *kernels);

@@ -118,7 +118,8 @@ static const struct kind {
 
 static const int layers[][2] = {{2304, 768}, {768, 768}, {3072, 768}, {768, 3072},
                                 {1152, 384}, {384, 384}, {1536, 384}, {384, 1536}};
-static const int row_counts[] = {1, 4, 6, 16, 25, 64, 128, 1024};
+// 1 to 8: where a rung of tiles or of wider registers starts to gain.
+static const int row_counts[] = {1, 2, 3, 4, 6, 8, 16, 25, 64, 128, 1024};
 static const int heads[][2] = {{25, 64}, {128, 64}, {512, 64}, {25, 32}, {128, 32}};  // n, d_head
 
 enum {
@@ -185,9 +186,14 @@ static peak_kind choose_peak(const struct kind *kind, const wb_kernels *now) {
     if ((kind->family != PRODUCT && kind->family != ATTENTION) || !(flags & WB_CPU_AVX2))
         return PEAK_NONE;
     const bool is_512 = flags & WB_CPU_AVX512;
-    if (kind->run == run_gemm_i8)
-        return flags & WB_CPU_AVX512_VNNI ? PEAK_VNNI_I8 : is_512 ? PEAK_AVX512_I8 : PEAK_AVX2_I8;
-    if (kind->run == run_gemm_bf16 && now->has_bf16) return PEAK_BF16;
+    if (kind->run == run_gemm_i8) {
+        if (flags & WB_CPU_AMX_INT8) return PEAK_AMX_I8;
+        if (flags & WB_CPU_AVX512_VNNI) return PEAK_VNNI_I8;
+        if (is_512) return PEAK_AVX512_I8;
+        return flags & WB_CPU_AVX_VNNI ? PEAK_AVX_VNNI_I8 : PEAK_AVX2_I8;
+    }
+    if (kind->run == run_gemm_bf16 && now->has_bf16)
+        return flags & WB_CPU_AMX_BF16 ? PEAK_AMX_BF16 : PEAK_BF16;
     return is_512 ? PEAK_AVX512_F32 : PEAK_AVX2_F32;
 }
 

@@ -27,6 +27,7 @@ typedef struct check {
     const char *isa;
     const wb_kernels *now;     // the set being checked
     const wb_kernels *scalar;  // whose bits f32 results must have
+    const wb_kernels *twin;    // whose bits bf16 results must have; NULL: nobody's
     wb_random random;
     uint64_t seed;
     int rounds;      // percent of each check's own number of rounds

@@ -2,7 +2,7 @@
 // generic/gemm_f16_blocks.h over halves that emulate each instruction: widened to f32, multiplied
 // (exactly) and added (rounded), and rounded to f16. The second rounding differs from the
 // instruction's only one where the f32 sum lies exactly between two f16, by one unit.
-#include "emulated_f16.h"
+#include "emulated.h"
 
 #if defined(__AVX512VL__)
 #include "kernels/avx512/lanes.h"

@@ -15,7 +15,7 @@
 
 #include "check.h"
 #include "cpu/cpu.h"
-#include "emulated_f16.h"
+#include "emulated.h"
 #include "levels.h"
 
 #define SLOT(name) offsetof(wb_kernels, name)
@@ -50,6 +50,7 @@ static const struct {
 enum {
     N_CHECKS = sizeof checks / sizeof checks[0],
     EXIT_SKIPPED = 77,
+    AVX512 = WB_CPU_AVX2 | WB_CPU_AVX512,
 };
 
 // Filled before each check, for the signal handler only.
@@ -92,7 +93,8 @@ static void run_check(check *c, size_t i) {
     c->random.state = c->seed;
     for (const char *p = c->kernel; *p; p++) c->random.state = c->random.state * 31 + (uint64_t)*p;
     snprintf(fault_message, sizeof fault_message,
-             "FAILED %s of %s: fault, it reads or writes outside its buffers\n"
+             "FAILED %s of %s: fault, it reads or writes outside its buffers, or breaks the\n"
+             "    rules of a unit that is emulated\n"
              "    repeat: checkkernels --seed %llu --isa %s -f %s\n",
              c->kernel, c->isa, (unsigned long long)c->seed, c->isa, c->kernel);
     checks[i].run(c);
@@ -110,20 +112,49 @@ static bool is_wanted(const bench_options *options, const char *isa, const char 
            (!options->pattern || strstr(kernel, options->pattern));
 }
 
-// The rung of AVX512-FP16 where the machine lacks it: its one kernel, with each instruction
-// emulated.
-static int run_emulated(const bench_options *options, check *c) {
-    wb_kernels now = *c->now;
+// Rungs that this machine may lack, with each of their instructions emulated: the product, and the
+// packing that is seen through it.
+static const struct {
+    const char *name;
+    uint32_t flags;  // of the set that they stand on
+    uint32_t twin;   // a machine with this has what the emulation must equal; 0: up to roundings
+    bool (*select)(wb_kernels *kernels);
+    void (*checks[2])(check *c);
+} emulated[] = {
+    {"emulated_fp16", AVX512, 0, emulated_f16_select, {check_gemm_f16, check_pack_f16}},
+    {"emulated_vnni", WB_CPU_AVX2, 0, emulated_vnni_select, {check_gemm_i8, check_pack_i8}},
+    {"emulated_amx",
+     AVX512 | WB_CPU_AVX512_VNNI,
+     0,  // int8 is held to the scalar set's bits
+     emulated_amx_int8_select,
+     {check_gemm_i8, check_pack_i8}},
+    {"emulated_amx",
+     AVX512,
+     WB_CPU_AMX_BF16,
+     emulated_amx_bf16_select,
+     {check_gemm_bf16, check_pack_bf16}},
+};
+
+static int run_emulated(const bench_options *options, check *c, uint32_t cpu_flags) {
     int n_run = 0;
-    c->isa = "emulated_fp16";
-    for (size_t i = 0; i < N_CHECKS; i++) {
-        if (checks[i].run != check_gemm_f16 || !is_wanted(options, c->isa, checks[i].name))
+    for (size_t e = 0; e < sizeof emulated / sizeof emulated[0]; e++) {
+        wb_kernels now, real;
+        wb_kernels_select(&now, emulated[e].flags);
+        wb_kernels_select(&real, cpu_flags);
+        if ((emulated[e].flags & cpu_flags) != emulated[e].flags || !emulated[e].select(&now))
             continue;
-        if (!emulated_f16_select(&now)) return 0;
+        c->isa = emulated[e].name;
         c->now = &now;
-        run_check(c, i);
-        n_run++;
+        c->twin = cpu_flags & emulated[e].twin ? &real : NULL;
+        for (size_t i = 0; i < N_CHECKS; i++) {
+            if (checks[i].run != emulated[e].checks[0] && checks[i].run != emulated[e].checks[1])
+                continue;
+            if (!is_wanted(options, c->isa, checks[i].name)) continue;
+            run_check(c, i);
+            n_run++;
+        }
     }
+    c->twin = NULL;
     return n_run;
 }
 
@@ -194,6 +225,7 @@ static int run_checks(const bench_options *options, uint64_t seed, int rounds, u
     int n_run = 0;
     signal(SIGSEGV, report_fault);
     signal(SIGBUS, report_fault);
+    signal(SIGABRT, report_fault);
     for (const level *l = levels; l->name; l++) {
         wb_kernels now;
         if ((l->flags & cpu_flags) != l->flags) continue;
@@ -209,9 +241,7 @@ static int run_checks(const bench_options *options, uint64_t seed, int rounds, u
         below = now;
     }
     n_run += run_subsets(options, &c, cpu_flags);
-    c.now = &below;
-    if ((cpu_flags & WB_CPU_AVX512) && !(cpu_flags & WB_CPU_AVX512_FP16))
-        n_run += run_emulated(options, &c);
+    n_run += run_emulated(options, &c, cpu_flags);
     free_buffers(&c);
     if (n_run == 0) {
         printf("skipped: no check of that name, or not on this machine\n");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops of one instruction. Twelve chains: two units times a latency of four or five, and some. The
+// Loops of one instruction. Twelve chains: two units times a latency of four or five, and some; six
+// of tiles, each of which takes the unit 16 cycles of a latency of 52. The
 // asm statement that "changes" a chain keeps the compiler from folding the loop.
 #include "peak.h"
 
@@ -8,7 +9,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { N_CHAINS = 12, N_ROUNDS = 30000 };
+enum { N_CHAINS = 12, N_ROUNDS = 30000, N_TILE_CHAINS = 6, N_TILE_ROUNDS = 4000 };
 
 __attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
     __m256 sum[N_CHAINS], x = _mm256_set1_ps(0.5f);
@@ -31,6 +32,18 @@ __attribute__((target("avx2"))) static void run_avx2_i8(void) {
         for (int i = 0; i < N_CHAINS; i++) {
             sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(x, x));
             __asm__ volatile("" : "+x"(sum[i]), "+x"(x));
+        }
+}
+
+__attribute__((target("avx2,avxvnni"))) static void run_avx_vnni_i8(void) {
+    __m256i sum[N_CHAINS], x = _mm256_set1_epi32(3);
+#pragma GCC unroll 12
+    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
+    for (int round = 0; round < N_ROUNDS; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < N_CHAINS; i++) {
+            sum[i] = _mm256_dpbusd_avx_epi32(sum[i], x, x);
+            __asm__ volatile("" : "+x"(sum[i]));
         }
 }
 
@@ -83,18 +96,61 @@ __attribute__((target("avx512f,avx512bf16"))) static void run_bf16(void) {
         }
 }
 
+// Eight whole tiles of zeros: six chains, and two that they multiply. What the compilers are told
+// of this instruction leaves out that it reads all 64 bytes.
+__attribute__((target("amx-tile"))) static void open_tiles(void) {
+    uint8_t config[64] = {1};  // palette
+    for (int t = 0; t < N_TILE_CHAINS + 2; t++) {
+        config[16 + 2 * t] = 64;  // bytes of a row
+        config[48 + t] = 16;      // rows
+    }
+    __asm__ volatile("" : : "r"(config) : "memory");
+    _tile_loadconfig(config);
+}
+
+__attribute__((target("amx-tile,amx-int8"))) static void run_amx_i8(void) {
+    open_tiles();
+    for (int round = 0; round < N_TILE_ROUNDS; round++) {
+        _tile_dpbusd(0, 6, 7);
+        _tile_dpbusd(1, 6, 7);
+        _tile_dpbusd(2, 6, 7);
+        _tile_dpbusd(3, 6, 7);
+        _tile_dpbusd(4, 6, 7);
+        _tile_dpbusd(5, 6, 7);
+    }
+    _tile_release();
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) static void run_amx_bf16(void) {
+    open_tiles();
+    for (int round = 0; round < N_TILE_ROUNDS; round++) {
+        _tile_dpbf16ps(0, 6, 7);
+        _tile_dpbf16ps(1, 6, 7);
+        _tile_dpbf16ps(2, 6, 7);
+        _tile_dpbf16ps(3, 6, 7);
+        _tile_dpbf16ps(4, 6, 7);
+        _tile_dpbf16ps(5, 6, 7);
+    }
+    _tile_release();
+}
+
+enum { LANES = N_ROUNDS * N_CHAINS, TILES = N_TILE_ROUNDS * N_TILE_CHAINS };
+
 static const struct {
     const char *name;
     void (*run)(void);
-    int operations;  // of one round of one chain
+    int n_instructions, operations;  // operations of each
 } peaks[] = {
-    [PEAK_NONE] = {"none", NULL, 0},
-    [PEAK_AVX2_F32] = {"vfmadd ymm", run_avx2_f32, 16},
-    [PEAK_AVX2_I8] = {"vpmaddwd ymm", run_avx2_i8, 32},
-    [PEAK_AVX512_F32] = {"vfmadd zmm", run_avx512_f32, 32},
-    [PEAK_AVX512_I8] = {"vpmaddwd zmm", run_avx512_i8, 64},
-    [PEAK_VNNI_I8] = {"vpdpbusd zmm", run_vnni_i8, 128},
-    [PEAK_BF16] = {"vdpbf16ps zmm", run_bf16, 64},
+    [PEAK_NONE] = {"none", NULL, 0, 0},
+    [PEAK_AVX2_F32] = {"vfmadd ymm", run_avx2_f32, LANES, 16},
+    [PEAK_AVX2_I8] = {"vpmaddwd ymm", run_avx2_i8, LANES, 32},
+    [PEAK_AVX_VNNI_I8] = {"vpdpbusd ymm", run_avx_vnni_i8, LANES, 64},
+    [PEAK_AVX512_F32] = {"vfmadd zmm", run_avx512_f32, LANES, 32},
+    [PEAK_AVX512_I8] = {"vpmaddwd zmm", run_avx512_i8, LANES, 64},
+    [PEAK_VNNI_I8] = {"vpdpbusd zmm", run_vnni_i8, LANES, 128},
+    [PEAK_BF16] = {"vdpbf16ps zmm", run_bf16, LANES, 64},
+    [PEAK_AMX_I8] = {"tdpbusd tmm", run_amx_i8, TILES, 16 * 16 * 64 * 2},
+    [PEAK_AMX_BF16] = {"tdpbf16ps tmm", run_amx_bf16, TILES, 16 * 16 * 32 * 2},
 };
 
 const char *peak_name(peak_kind kind) {
@@ -102,7 +158,7 @@ const char *peak_name(peak_kind kind) {
 }
 
 uint64_t peak_operations(peak_kind kind) {
-    return (uint64_t)N_ROUNDS * N_CHAINS * (uint64_t)peaks[kind].operations;
+    return (uint64_t)peaks[kind].n_instructions * (uint64_t)peaks[kind].operations;
 }
 
 void peak_run(peak_kind kind) {

@@ -11,7 +11,7 @@ KERNEL_INLINE void tile_f16(const output *out, int i, const int rows, int j, con
     lanes sum[TILE_ROWS][TILE_VECTORS];
     open_tile(sum, rows, out, i, j, true);
     for (int kk = 0; kk < k; kk++, w += TILE_N) {
-        fetch(&next);
+        fetch(&next, rows);
         lanes column[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) column[v] = lanes_load_f16(w + 16 * v);

@@ -29,7 +29,7 @@ KERNEL_INLINE void multiply_panel_bf16(lanes sum[TILE_ROWS][TILE_VECTORS], const
                                        const uint16_t *x, size_t ld_x, const uint16_t *panel, int k,
                                        ahead *next) {
     for (int kk = 0; kk + 1 < k; kk += 2) {
-        fetch(next);
+        fetch(next, rows);
         multiply_pairs(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, false);
     }
     if (k % 2) multiply_pairs(sum, rows, x + k - 1, ld_x, panel + (size_t)(k - 1) * TILE_N, true);

@@ -23,7 +23,7 @@ KERNEL_INLINE void add_block_f16(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
         for (int v = 0; v < HALF_VECTORS; v++) block[r][v] = halves_zero();
     }
     for (int kk = 0; kk < k; kk++, w += TILE_N) {
-        fetch(next);
+        fetch(next, rows);
         halves column[HALF_VECTORS];
         UNROLL
         for (int v = 0; v < HALF_VECTORS; v++) column[v] = halves_load(w + 32 * v);

@@ -13,7 +13,7 @@ KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
                                  const int vectors, const float *x, size_t ld_x, const float *w,
                                  size_t ld_w, int k, ahead *next) {
     for (int kk = 0; kk < k; kk++, w += ld_w) {
-        if (next) fetch(next);
+        if (next) fetch(next, rows);
         lanes column[TILE_VECTORS];
         UNROLL
         for (int v = 0; v < vectors; v++) column[v] = lanes_load(w + 16 * v);

@@ -41,7 +41,7 @@ KERNEL_INLINE void multiply_panel_i8(words sum[TILE_ROWS][TILE_VECTORS], const i
     panel += TILE_N * sizeof(int32_t);
 
     for (int kk = 0; kk + 3 < k; kk += 4) {
-        fetch(next);
+        fetch(next, rows);
         multiply_bytes(sum, rows, x + kk, ld_x, panel + (size_t)kk * TILE_N, 4);
     }
     const int whole = k / 4 * 4;

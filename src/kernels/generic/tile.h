@@ -51,10 +51,16 @@ KERNEL_INLINE ahead ahead_of(const output *out, const void *panel, size_t n_step
     return (ahead){next + panel_bytes / m * (size_t)i, step_bytes * (size_t)rows / m};
 }
 
-// Two lines: with one or two tiles of rows the rest is left to the hardware.
-KERNEL_INLINE void fetch(ahead *a) {
+// A tile of few rows is all there is time for, so a step fetches its whole share: four lines in
+// one tile, f32, weights in memory, m = 6, n = 3072, k = 768: 111 against 84 GFLOP/s with two. With
+// fewer than four rows memory is busy enough: 8 % slower at m = 1 (bench_onednn, EPYC Zen 4).
+KERNEL_INLINE void fetch(ahead *a, const int rows) {
     __builtin_prefetch(a->p, 0, 2);
     __builtin_prefetch(a->p + 64, 0, 2);
+    if (rows >= 4 && a->step > 128) {
+        __builtin_prefetch(a->p + 128, 0, 2);
+        __builtin_prefetch(a->p + 192, 0, 2);
+    }
     a->p += a->step;
 }
 

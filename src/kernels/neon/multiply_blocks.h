@@ -53,7 +53,7 @@ KERNEL_INLINE void multiply_blocks(block sum[BLOCK_ROWS][BLOCK_COLUMNS], const i
                                    size_t n_bytes, ahead *next) {
     size_t at = 0;
     for (; at + BLOCK_BYTES <= n_bytes; at += BLOCK_BYTES) {
-        fetch(next);
+        fetch(next, rows);
         multiply_words(sum, rows, x, ld_bytes, at, at + BLOCK_BYTES, panel + at * TILE_N);
     }
     if (at < n_bytes) multiply_words(sum, rows, x, ld_bytes, at, n_bytes, panel + at * TILE_N);

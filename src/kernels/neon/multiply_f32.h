@@ -24,7 +24,7 @@ KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
                                  size_t ld_w, int k, ahead *next) {
     (void)vectors;
     for (int kk = 0; kk < k; kk++, w += ld_w) {
-        if (next) fetch(next);
+        if (next) fetch(next, rows);
         const lanes column = lanes_load(w);
         UNROLL
         for (int r = 0; r < rows; r++) {

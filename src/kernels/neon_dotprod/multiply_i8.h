@@ -68,7 +68,7 @@ KERNEL_INLINE void multiply_panel_i8(words sum[TILE_ROWS][TILE_VECTORS], const i
     const uint8_t *w = (const uint8_t *)(panel + TILE_N * sizeof(int32_t));
 
     for (int kk = 0; kk + 3 < k; kk += 4) {
-        fetch(next);
+        fetch(next, rows);
         multiply_bytes(sum, rows, x + kk, ld_x, w + (size_t)kk * TILE_N, 4);
     }
     const int whole = k / 4 * 4;

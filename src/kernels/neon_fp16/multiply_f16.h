@@ -57,7 +57,7 @@ KERNEL_INLINE void add_block_f16(lanes sum[TILE_ROWS][TILE_VECTORS], const int r
         for (int r = 0; r < rows; r++) row[r] = load_halves(x + (size_t)r * ld_x + (size_t)kk);
         UNROLL
         for (int i = 0; i < CHUNK_F16; i++, w += TILE_N) {
-            fetch(next);
+            fetch(next, rows);
             const float16x8_t w_low = load_halves(w), w_high = load_halves(w + 8);
             UNROLL
             for (int r = 0; r < rows; r++) {

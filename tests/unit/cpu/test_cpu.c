@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
@@ -42,6 +44,17 @@ static bool cpuinfo_has(const char *flag) {
     return is_found;
 }
 
+// Whether this process was let use the matrix unit's tiles, which detecting has asked for.
+static bool has_tile_permission(void) {
+#if defined(__x86_64__)
+    unsigned long long permitted = 0;
+    const long get_permission = 0x1022;
+    return syscall(SYS_arch_prctl, get_permission, &permitted) == 0 && (permitted & 1ull << 18);
+#else
+    return false;
+#endif
+}
+
 static void test_flags_agree_with_the_kernel(void **state) {
     (void)state;
     wb_cpu cpu;
@@ -58,6 +71,10 @@ static void test_flags_agree_with_the_kernel(void **state) {
                      has_avx512 && cpuinfo_has("avx512_bf16"));
     assert_int_equal((cpu.flags & WB_CPU_AVX512_FP16) != 0,
                      has_avx512 && cpuinfo_has("avx512_fp16"));
+    assert_int_equal((cpu.flags & WB_CPU_AVX_VNNI) != 0, has_avx2 && cpuinfo_has("avx_vnni"));
+    const bool has_tiles = has_avx512 && cpuinfo_has("amx_tile") && has_tile_permission();
+    assert_int_equal((cpu.flags & WB_CPU_AMX_INT8) != 0, has_tiles && cpuinfo_has("amx_int8"));
+    assert_int_equal((cpu.flags & WB_CPU_AMX_BF16) != 0, has_tiles && cpuinfo_has("amx_bf16"));
     assert_int_equal((cpu.flags & WB_CPU_NEON) != 0, cpuinfo_has("asimd"));
     assert_int_equal((cpu.flags & WB_CPU_NEON_DOTPROD) != 0, cpuinfo_has("asimddp"));
     assert_int_equal((cpu.flags & WB_CPU_NEON_I8MM) != 0, cpuinfo_has("i8mm"));
@@ -69,17 +86,21 @@ static void test_flags_agree_with_the_kernel(void **state) {
 
 static void test_limit(void **state) {
     (void)state;
-    const uint32_t all =
-        WB_CPU_AVX2 | WB_CPU_AVX512 | WB_CPU_AVX512_VNNI | WB_CPU_AVX512_BF16 | WB_CPU_AVX512_FP16;
+    const uint32_t avx2 = WB_CPU_AVX2 | WB_CPU_AVX_VNNI;
+    const uint32_t avx512 =
+        avx2 | WB_CPU_AVX512 | WB_CPU_AVX512_VNNI | WB_CPU_AVX512_BF16 | WB_CPU_AVX512_FP16;
+    const uint32_t all = avx512 | WB_CPU_AMX_INT8 | WB_CPU_AMX_BF16;
     assert_int_equal(wb_cpu_limit(all, NULL), all);
     assert_int_equal(wb_cpu_limit(all, ""), all);
     assert_int_equal(wb_cpu_limit(all, "avx1024"), all);
-    assert_int_equal(wb_cpu_limit(all, "avx512"), all);
-    assert_int_equal(wb_cpu_limit(all, "avx2"), WB_CPU_AVX2);
+    assert_int_equal(wb_cpu_limit(all, "amx"), all);
+    assert_int_equal(wb_cpu_limit(all, "avx512"), avx512);
+    assert_int_equal(wb_cpu_limit(all, "avx2"), avx2);
     assert_int_equal(wb_cpu_limit(all, "scalar"), 0);
     assert_int_equal(wb_cpu_limit(0, "avx512"), 0);  // lowers, never raises
-    assert_int_equal(wb_cpu_limit(WB_CPU_NEON | WB_CPU_NEON_I8MM, "neon"), WB_CPU_NEON);
-    assert_int_equal(wb_cpu_limit(WB_CPU_NEON | WB_CPU_NEON_I8MM, "scalar"), 0);
+    const uint32_t neon = WB_CPU_NEON | WB_CPU_NEON_I8MM;
+    assert_int_equal(wb_cpu_limit(neon, "neon"), neon);
+    assert_int_equal(wb_cpu_limit(neon, "scalar"), 0);
     assert_int_equal(wb_cpu_limit(all, "neon"), 0);
 }
 

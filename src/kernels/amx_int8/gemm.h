@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// int8 products in tiles: tdpbusd multiplies unsigned inputs by weights and adds to 32 bits, as
+// vpdpbusd does, so any mixture of the two gives the same bits.
+#ifndef WB_KERNELS_AMX_INT8_GEMM_H
+#define WB_KERNELS_AMX_INT8_GEMM_H
+
+#include "kernels/avx512_vnni/bytes.h"
+
+// An instruction whose operands are numbers in its name: no function can take them.
+#define TILES_DOT _tile_dpbusd
+
+#include "kernels/generic/gemm_amx.h"
+#include "kernels/generic/gemm_i8.h"
+
+// From this many rows on, tiles. A cache line of weights costs the matrix unit one cycle for up to
+// 16 rows (1 KB in 16 cycles), and vpdpbusd m / 2 (two instructions a cycle): equal at 2. To be
+// measured: checkkernels --bench -f gemm_i8 has m = 1, 2, 3, 4, 6, 8 and 16 of both.
+enum { LEAST_TILE_ROWS = 3 };
+
+KERNEL_INLINE void gemm_tiles_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
+                                 const int8_t *packed, int k) {
+    if (out->m < LEAST_TILE_ROWS) {
+        gemm_lanes_i8(out, x, ld_x, scale, packed, k);
+        return;
+    }
+    const tile_operands o = {
+        .x = x, .ld_x = (size_t)ld_x, .k = (size_t)k, .x_scale = scale.x, .w_scale = scale.w};
+    gemm_tiles(out, o, (const uint8_t *)packed, panel_bytes_of_i8(k), TILE_N * sizeof(int32_t));
+}
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exact int8 products of AVX-VNNI, for generic/gemm_i8.h: vpdpbusd in 256 bits multiplies four
+// unsigned inputs by four weights and adds to 32 bits without saturation.
+#ifndef WB_BYTES_H
+#define WB_BYTES_H
+
+#include "kernels/avx2/lanes.h"
+
+// Not __m256i, for the reason given in avx512_vnni/bytes.h: gcc 12 moves sums of it to the stack.
+typedef int32_t words_8 __attribute__((vector_size(32)));
+
+// Columns 0-7 and 8-15.
+typedef struct words {
+    words_8 low, high;
+} words;
+
+typedef words weights_i8;
+typedef __m256i inputs_u8;
+
+KERNEL_INLINE words words_load(const int8_t *p) {
+    return (words){(words_8)_mm256_loadu_si256((const __m256i *)p),
+                   (words_8)_mm256_loadu_si256((const __m256i *)(p + 32))};
+}
+
+KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
+    return words_load(p);
+}
+
+KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
+    return (words){(words_8)_mm256_dpbusd_avx_epi32((__m256i)sum.low, x, (__m256i)w.low),
+                   (words_8)_mm256_dpbusd_avx_epi32((__m256i)sum.high, x, (__m256i)w.high)};
+}
+
+KERNEL_INLINE lanes lanes_from_words(words v) {
+    return (lanes){_mm256_cvtepi32_ps((__m256i)v.low), _mm256_cvtepi32_ps((__m256i)v.high)};
+}
+
+#endif

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rung of AVX-VNNI (Alder Lake, Sierra Forest and later: VNNI without AVX-512): int8 products,
+// over the panels that the AVX2 set packs. Never run on hardware by this project yet: checkkernels
+// checks the same source with the instruction emulated (tests/kernels/emulated_vnni.c).
+#include "kernels/avx2_vnni/bytes.h"
+
+#include "kernels/generic/gemm_i8.h"
+
+static void gemm_i8_avx2_vnni(float *y, int ld_y, const uint8_t *x, int ld_x, const float *x_scale,
+                              const void *packed, const float *w_scale, int m, int n, int k,
+                              const wb_epilogue *epilogue) {
+    const output out = output_of(y, ld_y, m, n, epilogue);
+    gemm_lanes_i8(&out, x, ld_x, (scales){x_scale, w_scale}, packed, k);
+}
+
+void wb_kernels_init_avx2_vnni(wb_kernels *kernels) {
+    kernels->gemm_i8_name = "gemm_i8_avx2_vnni";
+    kernels->gemm_i8 = gemm_i8_avx2_vnni;
+}

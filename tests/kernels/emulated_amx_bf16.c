@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// src/kernels/amx_bf16 over the emulated matrix unit.
+#include "emulated.h"
+
+#if defined(__AVX512VL__)
+#include <stdlib.h>
+
+#include "emulated_tiles.h"
+
+#include "kernels/amx_bf16/gemm.h"
+
+static void gemm_bf16_emulated(float *y, int ld_y, const uint16_t *x, int ld_x, const void *packed,
+                               int m, int n, int k, const wb_epilogue *epilogue) {
+    const output out = output_of(y, ld_y, m, n, epilogue);
+    gemm_tiles_bf16(&out, x, ld_x, packed, k);
+    if (!emulated_is_released()) abort();
+}
+
+bool emulated_amx_bf16_select(wb_kernels *kernels) {
+    kernels->has_bf16 = true;
+    kernels->gemm_bf16_name = "gemm_bf16_emulated";
+    kernels->gemm_bf16 = gemm_bf16_emulated;
+    return true;
+}
+#else
+bool emulated_amx_bf16_select(wb_kernels *kernels) {
+    (void)kernels;
+    return false;
+}
+#endif
