@@ -139,10 +139,11 @@ static int run_emulated(const bench_options *options, check *c, uint32_t cpu_fla
     int n_run = 0;
     for (size_t e = 0; e < sizeof emulated / sizeof emulated[0]; e++) {
         wb_kernels now, real;
+        // Even what fills a table is compiled with its set's instructions.
+        if ((emulated[e].flags & cpu_flags) != emulated[e].flags) continue;
         wb_kernels_select(&now, emulated[e].flags);
         wb_kernels_select(&real, cpu_flags);
-        if ((emulated[e].flags & cpu_flags) != emulated[e].flags || !emulated[e].select(&now))
-            continue;
+        if (!emulated[e].select(&now)) continue;
         c->isa = emulated[e].name;
         c->now = &now;
         c->twin = cpu_flags & emulated[e].twin ? &real : NULL;
