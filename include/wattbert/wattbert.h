@@ -23,7 +23,7 @@
 //   Threads  one thread at a time per engine; engines share nothing but their
 //            model, which is never written after wb_model_open().
 //   Silence  the library never prints, never exits, never reads the environment
-//            except WATTBERT_ISA (scalar, avx2, avx512, amx: the highest kernel set to use).
+//            except WATTBERT_ISA (scalar, avx2, avx512, amx, neon: the highest kernel set to use).
 //   Files    every length, offset and count in a file is untrusted.
 #ifndef WATTBERT_WATTBERT_H
 #define WATTBERT_WATTBERT_H

@@ -32,6 +32,7 @@ static bool cpuinfo_has(const char *flag) {
     wb_file file;
     assert_int_equal(wb_file_read(&file, "/proc/cpuinfo", (size_t)16 << 20, NULL), WB_OK);
     const char *line = strstr((const char *)file.data, "\nflags");
+    if (!line) line = strstr((const char *)file.data, "\nFeatures");  // on Arm
     bool is_found = false;
     for (const char *word = line ? strchr(line, ':') : NULL; word && *word != '\n';) {
         word++;
@@ -74,6 +75,13 @@ static void test_flags_agree_with_the_kernel(void **state) {
     const bool has_tiles = has_avx512 && cpuinfo_has("amx_tile") && has_tile_permission();
     assert_int_equal((cpu.flags & WB_CPU_AMX_INT8) != 0, has_tiles && cpuinfo_has("amx_int8"));
     assert_int_equal((cpu.flags & WB_CPU_AMX_BF16) != 0, has_tiles && cpuinfo_has("amx_bf16"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON) != 0, cpuinfo_has("asimd"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_DOTPROD) != 0, cpuinfo_has("asimddp"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_I8MM) != 0, cpuinfo_has("i8mm"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_BF16) != 0,
+                     cpuinfo_has("asimd") && cpuinfo_has("bf16"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_FP16) != 0,
+                     cpuinfo_has("fphp") && cpuinfo_has("asimdhp"));
 }
 
 static void test_limit(void **state) {
@@ -90,6 +98,10 @@ static void test_limit(void **state) {
     assert_int_equal(wb_cpu_limit(all, "avx2"), avx2);
     assert_int_equal(wb_cpu_limit(all, "scalar"), 0);
     assert_int_equal(wb_cpu_limit(0, "avx512"), 0);  // lowers, never raises
+    const uint32_t neon = WB_CPU_NEON | WB_CPU_NEON_I8MM;
+    assert_int_equal(wb_cpu_limit(neon, "neon"), neon);
+    assert_int_equal(wb_cpu_limit(neon, "scalar"), 0);
+    assert_int_equal(wb_cpu_limit(all, "neon"), 0);
 }
 
 static void test_affinity_mask_bounds_threads(void **state) {
