@@ -2,6 +2,7 @@
 // `wattbert study`: every technique on every task, joules, throughput, carbon and score, into
 // results.csv, then the report. One model and task after the other; what is finished is on
 // disk, and Ctrl-C with --resume loses no more than one task's windows.
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,7 +52,8 @@ static const char usage_text[] =
     "\n"
     "Ctrl-C writes what was measured, flagged as interrupted; --resume goes on from there and\n"
     "repeats finished rows only where --examples or --windows differ. Without --resume an\n"
-    "older results.csv is renamed to results.csv.old.\n"
+    "older results.csv is renamed to results.csv.old. --time-limit ends by itself: rows say how\n"
+    "many windows they have, and what was not reached is left to --resume.\n"
     "\n"
     "  wattbert study distilbert-sst2 distilbert-mnli --data glue --out study\n"
     "  wattbert study rte=my-model --data glue --technique baseline,i8-dynamic+packed\n"
@@ -75,8 +77,8 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"split", "NAME", "dev (default) or train", APP_STRING, &o->split, 0, 0},
         {"technique", "T,..", "all (default) or names; wattbert plan MODEL lists them", APP_LIST,
          &a->techniques, 0, 0},
-        {"scales", "FILE", "of wattbert quantize; default: made from training files", APP_STRING,
-         &o->scales, 0, 0},
+        {"scales", "FILE", "of wattbert quantize, for i8-static and fp8; default: made here",
+         APP_STRING, &o->scales, 0, 0},
         {"protocol", "P,..", "padded, sorted, packed; default padded and packed", APP_LIST,
          &a->protocols, 0, 0},
         {"out", "DIR", "where to write, default wattbert-study", APP_STRING, &a->out, 0, 0},
@@ -87,9 +89,11 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"score-examples", "N", "scored, default 0: all", APP_INT, &o->n_score_examples, 0, 1e9},
         {"windows", "N", "of each technique, default 5", APP_INT, &o->n_windows, 1, 1000},
         {"min-seconds", "S", "of a window, default 2", APP_DOUBLE, &o->min_s, 0.01, 3600},
-        {"component-seconds", "S", "of each component's replay, default 0.3", APP_DOUBLE,
-         &o->component_s, 0.01, 3600},
+        {"component-seconds", "S", "of each component's replay, default 0.3; 0: no components",
+         APP_DOUBLE, &o->component_s, 0, 3600},
         {"idle-seconds", "S", "rest before a task, default 2", APP_DOUBLE, &o->idle_s, 0.01, 3600},
+        {"time-limit", "S", "fewer windows, then no components, where more would take longer",
+         APP_DOUBLE, &o->limit_s, 1, 1e7},
         {"min-tokens", "N", "repeat the texts until a pass has N tokens; default 0, a GPU's 262144",
          APP_INT, &o->min_tokens, 0, 1e8},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &a->device, 0, 0},
@@ -231,6 +235,23 @@ static void tell_order(study *s, const study_group *g) {
             g->pair->task->name, order);
 }
 
+// Each task has an equal part of the time that is left.
+static double group_deadline_s(const study *s, int n_left) {
+    const double limit_s = s->arguments->options.limit_s;
+    const double now_s = (double)(wb_clock_ns() - s->started_ns) / 1e9;
+    return limit_s > 0.0 ? now_s + (limit_s - now_s) / n_left : INFINITY;
+}
+
+static void tell_unmeasured(study *s, const study_group *g) {
+    int n = 0;
+    for (int i = 0; i < g->n_cells; i++) n += !g->cells[i].is_done;
+    if (n == 0) return;
+    progress_wipe(&s->progress);
+    fprintf(stderr,
+            "wattbert: note: the time was up before %d techniques of %s, --resume measures them\n",
+            n, g->pair->task->name);
+}
+
 static wb_status run_group(study *s, int pair, wb_error *err) {
     study_group g = {
         .options = &s->arguments->options,
@@ -240,12 +261,14 @@ static wb_status run_group(study *s, int pair, wb_error *err) {
         .progress = &s->progress,
         .n_groups_left = s->n_pairs - pair - 1,
         .started_ns = s->started_ns,
+        .deadline_s = group_deadline_s(s, s->n_pairs - pair),
     };
     wb_status status = group_open(&g, s->choices, s->n_choices, err);
     if (!status && !find_done(&g, &s->store)) {
         status = group_score(&g, err);
         if (!status) tell_order(s, &g);
         if (!status) status = group_measure(&g, err);
+        if (!status) tell_unmeasured(s, &g);
         // What was measured before a failure is kept; the failure is what is told.
         if (status) (void)group_put_unfinished(&g, NULL);
     }
@@ -256,6 +279,10 @@ static wb_status run_group(study *s, int pair, wb_error *err) {
 static int finish(study *s) {
     const char *const paths[] = {s->store.path};
     progress_wipe(&s->progress);
+    if (s->store.table.n_rows == 0)
+        return app_fail(EXIT_MACHINE,
+                        "study: nothing was measured in %g s, give a longer --time-limit",
+                        s->arguments->options.limit_s);
     fflush(s->store.power);
     table_print(&s->store.table);
     printf("\n%s\n", s->store.path);

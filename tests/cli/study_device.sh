@@ -62,7 +62,7 @@ echo "== the board's counter"
         sleep 0.006
     done
 ) 2>/dev/null &
-FAKE_DOOR=ms=1 LD_LIBRARY_PATH="$PLAYED:$PWD/gpu/usr/lib" study --device cuda:1 --technique baseline,fp8+packed,mixed \
+FAKE_DOOR_LOG=$PWD/calls FAKE_DOOR=ms=1 LD_LIBRARY_PATH="$PLAYED:$PWD/gpu/usr/lib" study --device cuda:1 --technique baseline,fp8+packed,mixed \
     --min-tokens 2000 >table
 echo "exit $?"
 touch stop
@@ -76,6 +76,9 @@ show "technique examples energy_j attention_j ffn_j embeddings_j head_j rest_j" 
     print $1, $2, ($4 + $5 + $6 + $7 + $8) / $3 - 1 < 1e-7 ? "parts sum" : "parts differ"
 }'
 awk -F , 'NR > 1 { print $5, $6 }' out/power.csv | sort -u
+# A component's window is 3 steps of the counter, a technique's 20, and passes take as long as replays or longer.
+awk '/^forward/ { n_forwards++ } /^replay - 4 / { n_replays++ }
+    END { print ((n_replays > 0 && n_replays < 0.7 * n_forwards) ? "short replays" : n_replays " of " n_forwards) }' calls
 
 echo "== rows of both devices"
 cp out/results.csv gpu.csv

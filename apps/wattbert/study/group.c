@@ -103,8 +103,8 @@ static wb_status open_measured(study_group *g, wb_error *err) {
     wb_status status = choose_measured(g, err);
     if (status) return status;
     g->batch_ns = wb_alloc_array((size_t)g->n_measured, sizeof *g->batch_ns);
-    const size_t most = (size_t)(g->n_measured > SCORE_SLICE ? g->n_measured : SCORE_SLICE);
-    g->logits = wb_alloc_array(most * (size_t)g->info->n_labels, sizeof *g->logits);
+    const size_t n_logits = (size_t)g->n_measured * (size_t)g->info->n_labels;
+    g->logits = wb_alloc_array(n_logits, sizeof *g->logits);
     if (!g->batch_ns || !g->logits) return fail_memory(err);
     status = open_inputs(&g->packed, g, g->measured, g->n_measured, 0, err);
     if (!status)
@@ -115,15 +115,15 @@ static wb_status open_measured(study_group *g, wb_error *err) {
 }
 
 static wb_status open_slices(study_group *g, wb_error *err) {
-    const int n = g->data->n_examples;
-    const int n_slices = (n + SCORE_SLICE - 1) / SCORE_SLICE;
+    const int n = g->data->n_examples, slice = group_slice(g);
+    const int n_slices = (n + slice - 1) / slice;
     g->slices = wb_alloc_array((size_t)n_slices, sizeof *g->slices);
     if (!g->slices) return fail_memory(err);
     wb_status status = WB_OK;
     for (int i = 0; !status && i < n_slices; i++) {
-        const int first = i * SCORE_SLICE, left = n - first;
+        const int first = i * slice, left = n - first;
         status = wb_inputs_open(&g->slices[g->n_slices], g->model, g->data->texts + first,
-                                left < SCORE_SLICE ? left : SCORE_SLICE, 0, err);
+                                left < slice ? left : slice, 0, err);
         if (!status) g->n_slices++;
     }
     return status;

@@ -14,6 +14,10 @@ enum {
     MAX_DURATIONS = 1 << 16,       // of batches, per cell; later ones are not kept
     MAX_REPLAY_BYTES = 128 << 20,  // of captured activations, on a CPU
     GPU_REPLAY_SHARE = 32,         // of a GPU's memory, one in so many
+    // Steps of the counter in a component's window. A GPU's steps of 100 ms are each known to about
+    // 2 ms: 1 % of each of the two windows, and only shares come from them. The 20 steps of a whole
+    // window would take 21 s a row.
+    COMPONENT_TICKS = 3,
 };
 
 // What a pass of a window needs.
@@ -122,19 +126,46 @@ static wb_status measure_window(study_group *g, study_cell *cell, wb_error *err)
     return status;
 }
 
+// One window of every cell that there is time for, in the order given.
+static wb_status measure_round(study_group *g, const int *order, int round, wb_error *err) {
+    wb_status status = WB_OK;
+    char step[48];
+    snprintf(step, sizeof step, "window %d of %d", round + 1, g->options->n_windows);
+    for (int i = 0; !status && i < g->n_cells; i++) {
+        study_cell *cell = &g->cells[order[i]];
+        if (cell->is_done || cell->is_skipped) continue;
+        if (since_start_s(g) > g->deadline_s) break;
+        group_progress(g, cell, step);
+        status = measure_window(g, cell, err);
+    }
+    return status;
+}
+
+// Seconds that the components of all cells will take.
+static double parts_left_s(const study_group *g) {
+    const double step_s = wb_meter_source(g->meter)->interval_ms * 1e-3;
+    const double window_s = fmax(g->options->component_s / 2.0, COMPONENT_TICKS * step_s) + step_s;
+    double left_s = 0.0;
+    for (int i = 0; i < g->n_cells; i++)
+        if (!g->cells[i].is_done && !g->cells[i].is_skipped)
+            left_s += 2.0 * (WB_N_COMPONENTS + 1) * window_s;
+    return g->options->component_s > 0.0 ? left_s : 0.0;
+}
+
+// Rounds until there are n_windows, or until another one like the last would take the components'
+// time.
 static wb_status measure_windows(study_group *g, wb_error *err) {
     const int n_windows = g->options->n_windows, n_all = n_windows * g->n_cells;
     int *order = wb_alloc_array((size_t)n_all, sizeof *order);
     if (!order) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for %d windows", n_all);
     schedule_windows(order, n_windows, g->n_cells, g->options->seed);
     wb_status status = WB_OK;
-    for (int i = 0; !status && i < n_all; i++) {
-        study_cell *cell = &g->cells[order[i]];
-        if (cell->is_done || cell->is_skipped) continue;
-        char step[48];
-        snprintf(step, sizeof step, "window %d of %d", i / g->n_cells + 1, n_windows);
-        group_progress(g, cell, step);
-        status = measure_window(g, cell, err);
+    double round_s = 0.0;
+    for (int round = 0; !status && round < n_windows; round++) {
+        const double begin_s = since_start_s(g);
+        if (round > 0 && begin_s + round_s + parts_left_s(g) > g->deadline_s) break;
+        status = measure_round(g, order + round * g->n_cells, round, err);
+        round_s = since_start_s(g) - begin_s;
     }
     wb_free(order);
     return status;
@@ -159,6 +190,7 @@ static wb_status measure_part(study_group *g, study_cell *cell, replay_work *wor
                               wb_component component, wb_error *err) {
     wb_window_options options = wb_default_window_options();
     options.min_s = g->options->component_s / 2.0;
+    options.min_ticks = COMPONENT_TICKS;
     wb_window window;
     work->component = component;
     wb_status status = wb_replay_run(work->replay, component, err);
@@ -185,18 +217,25 @@ static wb_status measure_parts(study_group *g, study_cell *cell, wb_error *err) 
     return status;
 }
 
+// A cell that there was no time for has no row, so that --resume measures it.
+static wb_status finish_cell(study_group *g, study_cell *cell, wb_error *err) {
+    wb_status status = WB_OK;
+    if (cell->is_skipped) return group_put(g, cell, err);
+    if (cell->n_measured == 0) return WB_OK;
+    if (g->options->component_s > 0.0 && since_start_s(g) < g->deadline_s) {
+        group_progress(g, cell, "components");
+        status = measure_parts(g, cell, err);
+    }
+    return status ? status : group_put(g, cell, err);
+}
+
 wb_status group_measure(study_group *g, wb_error *err) {
     double idle_w;
     group_progress(g, NULL, "rest");
     wb_status status = interrupt_check(err);
     if (!status) status = wb_meter_idle(g->meter, g->options->idle_s, &idle_w, err);
     if (!status) status = measure_windows(g, err);
-    for (int i = 0; !status && i < g->n_cells; i++) {
-        study_cell *cell = &g->cells[i];
-        if (cell->is_done) continue;
-        group_progress(g, cell, "components");
-        if (!cell->is_skipped) status = measure_parts(g, cell, err);
-        if (!status) status = group_put(g, cell, err);
-    }
+    for (int i = 0; !status && i < g->n_cells; i++)
+        if (!g->cells[i].is_done) status = finish_cell(g, &g->cells[i], err);
     return status;
 }

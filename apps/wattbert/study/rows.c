@@ -147,7 +147,11 @@ static bool is_blind(const study_group *g) {
 static void put_flags(result_row *row, const study_group *g, const study_cell *cell,
                       const char *of_windows, bool is_interrupted) {
     study_cell shown = *cell;
-    if (is_interrupted) cell_flag(&shown, "interrupted");
+    const bool wants_parts = g->options->component_s > 0.0;
+    if (is_interrupted && wants_parts) cell_flag(&shown, "interrupted, no components");
+    if (!wants_parts) cell_flag(&shown, "components not measured");
+    if (cell->n_measured < g->options->n_windows)
+        cell_flag(&shown, "%d of %d windows", cell->n_measured, g->options->n_windows);
     if (of_windows[0]) cell_flag(&shown, "%s", of_windows);
     const double *p = cell->parts;
     const double parts = p[WB_ATTENTION] + p[WB_FFN] + p[WB_EMBEDDINGS] + p[WB_HEAD];

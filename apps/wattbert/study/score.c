@@ -17,13 +17,14 @@ static const double MAX_LOGIT_DIFFERENCE = 0.02;
 static wb_status score_slices(study_group *g, const study_cell *cell, wb_engine *engine,
                               float *logits, wb_error *err) {
     wb_status status = WB_OK;
+    const size_t n_slice = (size_t)group_slice(g) * (size_t)g->info->n_labels;
     for (int i = 0; !status && i < g->n_slices; i++) {
         char step[32];
         snprintf(step, sizeof step, "score %d %%", 100 * i / g->n_slices);
         group_progress(g, cell, step);
         status = interrupt_check(err);
-        float *at = logits + (size_t)i * SCORE_SLICE * (size_t)g->info->n_labels;
-        if (!status) status = wb_forward(engine, g->slices[i], at, NULL, err);
+        if (!status)
+            status = wb_forward(engine, g->slices[i], logits + (size_t)i * n_slice, NULL, err);
     }
     return status;
 }

@@ -28,7 +28,8 @@ typedef struct study_options {
     int n_score_examples;     // scored; 0: all
     int min_tokens;  // the measured examples repeat until a pass has so many; 0: they do not
     int n_windows;
-    double min_s, component_s, idle_s;  // of a window, of one replayed component, of rest
+    double min_s, component_s, idle_s;  // of a window, of one replayed component (0: none), of rest
+    double limit_s;                     // of the study; 0: none
     int n_threads, batch_size, padded_length;
     uint64_t seed;
     size_t engine_bytes;  // engines are kept open up to this many bytes of weights
@@ -75,7 +76,9 @@ typedef struct study_scored {
     char *plan;     // the precision of every matrix, to be sure that another engine agrees
 } study_scored;
 
-enum { SCORE_SLICE = 512 };
+// Examples scored at once, Ctrl-C being looked for in between. A GPU gets enough of them for full
+// batches: of a size that it has chosen its kernels for.
+enum { SCORE_SLICE = 512, GPU_SCORE_SLICE = 8192 };
 
 typedef struct study_group {
     const study_options *options;
@@ -93,13 +96,13 @@ typedef struct study_group {
     int n_measured, n_cut;       // n_cut: measured examples longer than padded_length
     int n_repeats;               // times that each of them is among the measured
     wb_inputs *padded, *packed;  // the measured examples, cut to padded_length and whole
-    wb_inputs **slices;          // [n_slices] the scored examples, whole, SCORE_SLICE each
+    wb_inputs **slices;          // [n_slices] the scored examples, whole, group_slice() each
     int n_slices;
     wb_inputs *calibration;  // training examples for `mixed`; NULL: the library's own sentences
     char scales[4400];       // for techniques with static scales; "": none
     bool has_scales;         // they have been looked for
     glue_label_order order;
-    float *logits;         // [n_measured or more, n_labels] of the pass at work
+    float *logits;         // [n_measured, n_labels] of the pass at work
     uint64_t *batch_ns;    // [n_measured] of the pass at work
     study_scored *scored;  // [n_scored_bases]
     int n_scored_bases;
@@ -109,6 +112,7 @@ typedef struct study_group {
     int n_cells;
     uint64_t clock;
     uint64_t started_ns;  // of the study, the zero of power.csv
+    double deadline_s;    // since then, for this group's windows and components; INFINITY: none
 } study_group;
 
 // ---- group.c ----
@@ -123,6 +127,9 @@ const wb_inputs *group_inputs(const study_group *group, const study_cell *cell);
 // Is a GPU what is studied?
 static inline bool group_is_gpu(const study_group *group) {
     return group->options->gpu.name[0] != 0;
+}
+static inline int group_slice(const study_group *group) {
+    return group_is_gpu(group) ? GPU_SCORE_SLICE : SCORE_SLICE;
 }
 // Shows what runs, with an estimate of the time left.
 void group_progress(study_group *group, const study_cell *cell, const char *step);
@@ -141,7 +148,8 @@ wb_status group_score(study_group *group, wb_error *err);
 
 // ---- measure.c ----
 
-// Rest, the interleaved windows, then the components of every cell.
+// Rest, the interleaved windows, then the components of every cell. Where the time is up before
+// that, cells have fewer windows, or no components, which their rows say, or no row at all.
 wb_status group_measure(study_group *group, wb_error *err);
 
 // ---- rows.c ----
