@@ -227,7 +227,8 @@ static const void *panel_of(const wb_linear *linear, int panel) {
 
 // What this worker multiplies after a panel: the one beside it, or the first of its share of the
 // next product. Without it each product would begin with a wait for memory. Two threads, one text
-// of 25 tokens, DistilBERT's size: FILL
+// of 25 tokens, DistilBERT's size, EPYC Zen 4, with the shares that make it possible: f32 10.9 to
+// 9.8 ms, bf16 5.7 to 5.2, int8 3.1 to 2.7.
 static const void *find_next(const product_run *run, int task, int worker) {
     const wb_product *p = run->product;
     const wb_team *team = run->team;
