@@ -14,9 +14,9 @@
 #include "texts.h"
 
 typedef struct classify_options {
-    const char *file, *technique, *device, *scales;
+    const char *file, *technique, *device, *scales, *cache;
     int n_threads, padded_length;
-    bool is_jsonl, is_tsv, is_pairs, has_energy;
+    bool is_jsonl, is_tsv, is_pairs, has_energy, is_pinned;
 } classify_options;
 
 typedef struct classifier {
@@ -63,9 +63,11 @@ static int parse_options(classify_options *o, int argc, char **argv, char ***wor
          &o->technique, 0, 0},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &o->device, 0, 0},
         {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
+        {"cache", "DIR", CACHE_HELP, APP_STRING, &o->cache, 0, 0},
         {"padded-length", "N", "what techniques with padding pad and cut texts to, default 128",
          APP_INT, &o->padded_length, 3, 1e6},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
+        {"pin", NULL, PIN_HELP, APP_FLAG, &o->is_pinned, 0, 0},
         {"energy", NULL, "measure, and add each text's joules", APP_FLAG, &o->has_energy, 0, 0},
     };
     const app_usage usage = {
@@ -259,6 +261,8 @@ static wb_status open_classifier(classifier *c, const char *dir, wb_error *err) 
     options.padded_length = c->options->padded_length;
     options.device = c->options->device;
     options.scales = c->options->scales;
+    options.cache = c->options->cache;
+    options.pin = c->options->is_pinned;
     wb_status status = models_open(&c->model, dir, err);
     if (status) return status;
     c->info = wb_model_describe(c->model);

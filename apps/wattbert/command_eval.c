@@ -13,9 +13,9 @@
 #include "models.h"
 
 typedef struct eval_options {
-    const char *task, *data, *file, *split, *technique, *label_order, *device, *scales;
+    const char *task, *data, *file, *split, *technique, *label_order, *device, *scales, *cache;
     int n_threads, seed;
-    bool is_json;
+    bool is_json, is_pinned;
 } eval_options;
 
 // What one run needs, opened step by step and closed together.
@@ -53,9 +53,11 @@ static int parse_options(eval_options *o, int argc, char **argv, const char **mo
         {"technique", "NAME", "default f32-flash+packed", APP_STRING, &o->technique, 0, 0},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &o->device, 0, 0},
         {"scales", "FILE", SCALES_HELP, APP_STRING, &o->scales, 0, 0},
+        {"cache", "DIR", CACHE_HELP, APP_STRING, &o->cache, 0, 0},
         {"label-order", "I,J,..", "GLUE's label of each output, e.g. 2,0,1; default: found",
          APP_STRING, &o->label_order, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &o->n_threads, 1, 4096},
+        {"pin", NULL, PIN_HELP, APP_FLAG, &o->is_pinned, 0, 0},
         {"seed", "N", "of the bootstrap, default 1", APP_INT, &o->seed, 0, 1e9},
         {"json", NULL, "print one JSON object", APP_FLAG, &o->is_json, 0, 0},
     };
@@ -111,6 +113,8 @@ static wb_status open_engine(evaluation *e, const eval_options *o, wb_error *err
     options.padded_length = longest(e->inputs);
     options.device = o->device;
     options.scales = o->scales;
+    options.cache = o->cache;
+    options.pin = o->is_pinned;
     e->logits = wb_alloc_array((size_t)e->data->n_examples * (size_t)n_labels, sizeof *e->logits);
     if (!e->logits) return wb_fail(err, WB_ERR_MEMORY, 0, "no memory for the logits");
     return wb_engine_open(&e->engine, e->model, &options, err);

@@ -75,8 +75,9 @@ static void print_plan(const wb_plan_info *plan) {
     printf("attention  %s\n", plan->attention);
     printf("batches    %s, %s\n", plan->packing, plan->batch_rule);
     printf("kernels    %s (%s)\n", plan->kernels, plan->isa);
-    printf("threads    %d\n", plan->n_threads);
-    printf("weights    %.1f MB packed\n", (double)plan->weights_bytes / 1e6);
+    printf("threads    %d%s%s\n", plan->n_threads, plan->pinning[0] ? ", " : "", plan->pinning);
+    printf("weights    %.1f MB packed%s%s\n", (double)plan->weights_bytes / 1e6,
+           plan->cache[0] ? ", " : "", plan->cache);
     print_matrices(plan);
 }
 
@@ -115,11 +116,14 @@ int command_plan(int argc, char **argv) {
     const char *technique = NULL;
     wb_options options = wb_default_options();
     int n_threads = 0;
+    bool is_pinned = false;
     const app_option table[] = {
         {"technique", "NAME", "print this one in full", APP_STRING, &technique, 0, 0},
         {"device", "NAME", DEVICE_HELP, APP_STRING, &options.device, 0, 0},
         {"scales", "FILE", SCALES_HELP, APP_STRING, &options.scales, 0, 0},
         {"threads", "N", "default: one per core", APP_INT, &n_threads, 1, 4096},
+        {"pin", NULL, PIN_HELP, APP_FLAG, &is_pinned, 0, 0},
+        {"cache", "DIR", CACHE_HELP, APP_STRING, &options.cache, 0, 0},
     };
     const app_usage usage = {
         .synopsis = "plan MODEL",
@@ -141,6 +145,7 @@ int command_plan(int argc, char **argv) {
     if (find_gpu(&gpu, options.device, &err) || models_open(&model, words[0], &err))
         return app_fail_error(&err, NULL);
     options.n_threads = n_threads;
+    options.pin = is_pinned;
     print_machine(wb_model_describe(model), &gpu);
     int result;
     if (technique) {

@@ -32,6 +32,10 @@ void device_describe(char *out, size_t capacity, const wb_gpu_info *gpu) {
 
 void device_note(const wb_plan_info *plan) {
     if (plan->fallback[0]) fprintf(stderr, "wattbert: note: runs on the CPU: %s\n", plan->fallback);
+    if (plan->cache_state == WB_CACHE_FAILED)
+        fprintf(stderr, "wattbert: note: packed weights %s\n", plan->cache);
+    if (strncmp(plan->pinning, "not ", 4) == 0)
+        fprintf(stderr, "wattbert: note: threads %s\n", plan->pinning);
 }
 
 wb_status device_meter_open(wb_meter **out, const wb_meter_options *options, const char *uuid,

@@ -23,7 +23,7 @@
 //   Threads  one thread at a time per engine; engines share nothing but their
 //            model, which is never written after wb_model_open().
 //   Silence  the library never prints, never exits, never reads the environment
-//            except WATTBERT_ISA (scalar, avx2, avx512, amx: the highest kernel set to use).
+//            except WATTBERT_ISA (scalar, avx2, avx512, amx, neon: the highest kernel set to use).
 //   Files    every length, offset and count in a file is untrusted.
 #ifndef WATTBERT_WATTBERT_H
 #define WATTBERT_WATTBERT_H
@@ -148,6 +148,14 @@ WB_API const wb_technique *wb_technique_at(int index);
 //   and what wb_gpu_describe() returns
 WB_CHECKED WB_API wb_status wb_technique_runs(const char *name, const char *device, wb_error *err);
 
+// What became of wb_options.cache.
+typedef enum wb_cache_state {
+    WB_CACHE_NONE,     // not asked for, or on a GPU
+    WB_CACHE_READ,     // the weights are the file's
+    WB_CACHE_WRITTEN,  // they were packed, and are in the file for the next engine
+    WB_CACHE_FAILED    // they were packed, and the file could not be written
+} wb_cache_state;
+
 // What one matrix runs in, and why.
 typedef struct wb_matrix_plan {
     const char *name;  // "layer 2 ffn_up", "classifier"
@@ -179,6 +187,10 @@ typedef struct wb_plan_info {
     const char *device_name;         // "AMD EPYC 9554 64-Core Processor", "NVIDIA H100 80GB HBM3"
     const char *device_uuid;         // of a GPU, "GPU-..."; "" of a CPU
     const char *fallback;            // why "auto" runs on the CPU; "" where nothing fell back
+    wb_cache_state cache_state;
+    const char *cache;  // "read from sst2/sst2.f32.avx512.wattbert", or what else became of it and
+                        // why; "" where none was asked for
+    const char *pinning;  // "cpus 0 2 4 6", or "not pinned: " and why; "" where not asked for
 } wb_plan_info;
 
 // ---- Engines --------------------------------------------------------------
@@ -198,6 +210,14 @@ typedef struct wb_options {
     const char *device;  // "cpu", "cuda", "cuda:1", "auto"; NULL: "cpu". Borrowed during open
     const char *scales;  // the artefact of wb_quantize, for i8-static and fp8; NULL: none. Read
                          // during open
+    // A folder for packed weights, the model's own or any other: they are mapped from there, or
+    // packed and written for the next time. NULL: none. Read during open; its file must not change
+    // while the engine is open, and is to be trusted as much as the model's own files.
+    const char *cache;
+    // Not 0: each thread on a core of its own, in hwloc's order. The caller's thread is moved to
+    // the first of them while wb_forward, wb_classify or wb_replay_run computes, and has its own
+    // affinity back when they return.
+    int pin;
 } wb_options;
 
 WB_API wb_options wb_default_options(void);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Failures as values: the only place where a wb_error is written.
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/base.h"
 
@@ -35,4 +37,10 @@ const char *wb_status_name(wb_status status) {
         case WB_ERR_DEVICE: return "device failed";
     }
     return "unknown status";
+}
+
+wb_status wb_fail_errno(wb_error *err, const char *path) {
+    const int code = errno;
+    const wb_status status = code == EACCES || code == EPERM ? WB_ERR_DENIED : WB_ERR_IO;
+    return wb_fail(err, status, 0, "%.400s: %s", path, strerror(code));
 }

@@ -11,31 +11,30 @@
 
 #include "base/base.h"
 
-static wb_status fail_errno(const char *path, wb_error *err) {
-    const int code = errno;
-    const wb_status status = code == EACCES || code == EPERM ? WB_ERR_DENIED : WB_ERR_IO;
-    return wb_fail(err, status, 0, "%s: %s", path, strerror(code));
-}
-
 wb_status wb_file_map(wb_file *file, const char *path, wb_error *err) {
     *file = (wb_file){0};
     // O_NONBLOCK: a pipe that a hostile folder calls model.safetensors must not hang the open.
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return fail_errno(path, err);
-    struct stat info;
+    if (fd < 0) return wb_fail_errno(err, path);
+    struct stat info = {0};
     wb_status status = WB_OK;
     if (fstat(fd, &info) != 0) {
-        status = fail_errno(path, err);
+        status = wb_fail_errno(err, path);
     } else if (!S_ISREG(info.st_mode)) {
         status = wb_fail(err, WB_ERR_IO, 0, "%s: not a regular file", path);
     } else if (info.st_size > 0) {
         void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED)
-            status = fail_errno(path, err);
+            status = wb_fail_errno(err, path);
         else
-            *file = (wb_file){.data = data, .n_bytes = (size_t)info.st_size, .is_mapped = true};
+            *file = (wb_file){
+                .data = data,
+                .n_bytes = (size_t)info.st_size,
+                .is_mapped = true,
+                .descriptor = fd,
+                .modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec};
     }
-    close(fd);
+    if (!file->is_mapped) close(fd);
     return status;
 }
 
@@ -54,7 +53,7 @@ static wb_status grow(uint8_t **data, size_t *capacity, size_t n_bytes, const ch
 wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_error *err) {
     *file = (wb_file){0};
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(path, err);
+    if (fd < 0) return wb_fail_errno(err, path);
     uint8_t *data = NULL;
     size_t capacity = 0, n_bytes = 0;
     wb_status status = WB_OK;
@@ -63,7 +62,7 @@ wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_err
         if (status) break;
         const ssize_t got = read(fd, data + n_bytes, capacity - n_bytes - 1);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) status = fail_errno(path, err);
+        if (got < 0) status = wb_fail_errno(err, path);
         if (got <= 0) break;
         n_bytes += (size_t)got;
         if (n_bytes > max_bytes) {
@@ -82,39 +81,33 @@ wb_status wb_file_read(wb_file *file, const char *path, size_t max_bytes, wb_err
     return WB_OK;
 }
 
-// Everything of data, however many calls that takes.
-static bool write_all(int fd, const uint8_t *data, size_t n_bytes) {
-    while (n_bytes > 0) {
-        const ssize_t n = write(fd, data, n_bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return false;
-        data += n;
-        n_bytes -= (size_t)n;
-    }
-    return true;
-}
-
-wb_status wb_file_write(const char *path, const void *data, size_t n_bytes, wb_error *err) {
-    char part[4096];
-    const int length = snprintf(part, sizeof part, "%s.part", path);
-    if (length < 0 || (size_t)length >= sizeof part)
-        return wb_fail(err, WB_ERR_IO, 0, "%.64s..: the path is too long", path);
-    const int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return fail_errno(part, err);
-    bool is_written = write_all(fd, data, n_bytes) && fsync(fd) == 0;
-    is_written = close(fd) == 0 && is_written && rename(part, path) == 0;
-    if (is_written) return WB_OK;
-    const wb_status status = fail_errno(path, err);
-    unlink(part);
-    return status;
-}
-
 void wb_file_close(wb_file *file) {
-    if (file->is_mapped)
+    if (file->is_mapped) {
         munmap((void *)(uintptr_t)file->data, file->n_bytes);
-    else
+        close(file->descriptor);
+    } else {
         wb_free((void *)(uintptr_t)file->data);
+    }
     *file = (wb_file){0};
+}
+
+void wb_file_release(const void *data, size_t n_bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)data + n_bytes) / page * page;
+    // Advice only: where it is refused, the pages stay.
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+bool wb_file_read_at(const wb_file *file, size_t offset, void *out, size_t n_bytes) {
+    for (size_t done = 0; file->is_mapped && done < n_bytes;) {
+        const ssize_t n =
+            pread(file->descriptor, (char *)out + done, n_bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        done += (size_t)n;
+    }
+    return file->is_mapped;
 }
 
 bool wb_file_exists(const char *path) {

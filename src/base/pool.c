@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/base.h"
+#include "base/binding.h"
 
 typedef struct worker {
     wb_pool *pool;
@@ -44,6 +44,8 @@ enum { PAUSES_PER_LOOK = 8 };
 static inline void pause_briefly(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");  // yield is a nop on most cores; this is some 10 ns
 #endif
 }
 
@@ -200,6 +202,16 @@ void wb_pool_close(wb_pool *pool) {
     wb_free(pool->workers);
     wb_free(pool->shares);
     wb_free(pool);
+}
+
+wb_status wb_pool_bind(wb_pool *pool, const int *cpus, wb_error *err) {
+    int n_bound = 1;  // the caller
+    while (n_bound < pool->n_threads &&
+           wb_thread_bind(pool->workers[n_bound].thread, cpus[n_bound]))
+        n_bound++;
+    if (n_bound == pool->n_threads) return WB_OK;
+    for (int i = 1; i < n_bound; i++) wb_thread_unbind(pool->workers[i].thread);
+    return wb_fail(err, WB_ERR_REFUSED, 0, "the system refuses cpu %d to a thread", cpus[n_bound]);
 }
 
 int wb_pool_threads(const wb_pool *pool) {

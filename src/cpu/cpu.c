@@ -68,6 +68,33 @@ static bool read_brand(char text[49]) {
     text[48] = 0;
     return true;
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+// The kernel's word for what user programs may run. HWCAP bits: Linux, arch/arm64's
+// uapi/asm/hwcap.h.
+static uint32_t read_flags(void) {
+    static const struct {
+        unsigned long type, bits;
+        uint32_t flag;
+    } above_asimd[] = {
+        {AT_HWCAP, HWCAP_ASIMDDP, WB_CPU_NEON_DOTPROD},
+        {AT_HWCAP2, HWCAP2_I8MM, WB_CPU_NEON_I8MM},
+        {AT_HWCAP2, HWCAP2_BF16, WB_CPU_NEON_BF16},
+        {AT_HWCAP, HWCAP_FPHP | HWCAP_ASIMDHP, WB_CPU_NEON_FP16},
+    };
+    if (!(getauxval(AT_HWCAP) & HWCAP_ASIMD)) return 0;
+    uint32_t flags = WB_CPU_NEON;
+    for (size_t i = 0; i < sizeof above_asimd / sizeof *above_asimd; i++)
+        if ((getauxval(above_asimd[i].type) & above_asimd[i].bits) == above_asimd[i].bits)
+            flags |= above_asimd[i].flag;
+    return flags;
+}
+
+static bool read_brand(char text[49]) {
+    text[0] = 0;
+    return false;
+}
 #else
 static uint32_t read_flags(void) {
     return 0;
@@ -128,5 +155,8 @@ uint32_t wb_cpu_limit(uint32_t flags, const char *limit) {
     if (strcmp(limit, "scalar") == 0) return 0;
     if (strcmp(limit, "avx2") == 0) return flags & (WB_CPU_AVX2 | WB_CPU_AVX_VNNI);
     if (strcmp(limit, "avx512") == 0) return flags & ~(uint32_t)(WB_CPU_AMX_INT8 | WB_CPU_AMX_BF16);
+    if (strcmp(limit, "neon") == 0)
+        return flags & (WB_CPU_NEON | WB_CPU_NEON_DOTPROD | WB_CPU_NEON_I8MM | WB_CPU_NEON_BF16 |
+                        WB_CPU_NEON_FP16);
     return flags;
 }

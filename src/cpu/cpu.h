@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process may use of the machine: instruction sets (CPUID and XGETBV:
-// the operating system must save the registers too), cores of the affinity
-// mask, cache sizes.
+// What this process may use of the machine: instruction sets (CPUID and XGETBV, or
+// what the kernel says on Arm: the operating system must save the registers too),
+// cores of the affinity mask, cache sizes.
 #ifndef WB_CPU_H
 #define WB_CPU_H
 
@@ -16,7 +16,15 @@ enum {
     WB_CPU_AVX_VNNI = 1 << 5,     // vpdpbusd in 256 bits, without AVX-512: Alder Lake and later
     WB_CPU_AMX_INT8 = 1 << 6,     // the matrix unit's tdpbusd, and its tiles: Sapphire Rapids
     WB_CPU_AMX_BF16 = 1 << 7,     // its tdpbf16ps, and its tiles
+
+    WB_CPU_NEON = 1 << 16,          // ASIMD: every ARMv8.0
+    WB_CPU_NEON_DOTPROD = 1 << 17,  // udot, sdot
+    WB_CPU_NEON_I8MM = 1 << 18,     // usmmla
+    WB_CPU_NEON_BF16 = 1 << 19,     // bfmmla
+    WB_CPU_NEON_FP16 = 1 << 20,     // half-precision arithmetic
 };
+
+enum { WB_MOST_CPUS = 1024 };  // as many threads as a plan may have
 
 typedef struct wb_cpu {
     char name[64];
@@ -24,6 +32,11 @@ typedef struct wb_cpu {
     int n_cores;                           // physical cores in the affinity mask
     int n_threads;                         // hardware threads in it
     size_t l1d_bytes, l2_bytes, l3_bytes;  // reachable from one core; 0: unknown
+    // Hardware threads of the mask by the system's numbers, in the order in which threads are bound
+    // to them: one of each core, cores of one third-level cache and package side by side; then
+    // those cores' other threads.
+    int n_cpus;  // at most n_threads
+    int cpus[WB_MOST_CPUS];
 } wb_cpu;
 
 // Where the CPU has AMX, this asks the system to let the process use it: for good, for all of its
@@ -31,8 +44,8 @@ typedef struct wb_cpu {
 // flag.
 void wb_cpu_detect(wb_cpu *cpu);
 
-// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512", "amx") and what
-// extends it: "avx512" keeps its VNNI, not AMX. NULL or an unknown name lowers nothing.
+// flags lowered to the highest set named by limit ("scalar", "avx2", "avx512", "amx", "neon") and
+// what extends it: "avx512" keeps its VNNI, not AMX. NULL or an unknown name lowers nothing.
 uint32_t wb_cpu_limit(uint32_t flags, const char *limit);
 
 #endif

@@ -6,10 +6,13 @@
 #include "cpu/topology.h"
 
 #include <errno.h>
-#include <hwloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void add_cpu(wb_cpu *cpu, int index) {
+    if (cpu->n_cpus < WB_MOST_CPUS) cpu->cpus[cpu->n_cpus++] = index;
+}
 
 // ---- hwloc ----
 
@@ -24,6 +27,30 @@ static int count_cores(hwloc_topology_t topology, hwloc_const_bitmap_t mask) {
     while ((core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)))
         n += hwloc_bitmap_intersects(core->cpuset, mask);
     return n;
+}
+
+// The rank-th hardware thread, from 0, of a core within the mask; -1 where it has fewer.
+static int thread_of(hwloc_obj_t core, hwloc_const_bitmap_t mask, int rank) {
+    int n = 0, index = -1;
+    while ((index = hwloc_bitmap_next(core->cpuset, index)) >= 0)
+        if (hwloc_bitmap_isset(mask, (unsigned)index) && n++ == rank) return index;
+    return -1;
+}
+
+// hwloc numbers cores along its tree, so that neighbours share what can be shared. What belongs to
+// no core, where it knows none, follows as the system numbers it.
+void wb_topology_order(wb_cpu *cpu, hwloc_topology_t topology, hwloc_const_bitmap_t mask) {
+    cpu->n_cpus = 0;
+    for (int rank = 0, n_before = -1; cpu->n_cpus > n_before; rank++) {
+        n_before = cpu->n_cpus;
+        hwloc_obj_t core = NULL;
+        while ((core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core))) {
+            const int index = thread_of(core, mask, rank);
+            if (index >= 0) add_cpu(cpu, index);
+        }
+    }
+    if (cpu->n_cpus > 0) return;
+    for (int i = hwloc_bitmap_first(mask); i >= 0; i = hwloc_bitmap_next(mask, i)) add_cpu(cpu, i);
 }
 
 static bool read_topology(hwloc_topology_t topology, hwloc_bitmap_t mask, wb_cpu *cpu) {
@@ -43,6 +70,7 @@ static bool read_topology(hwloc_topology_t topology, hwloc_bitmap_t mask, wb_cpu
         hwloc_get_pu_obj_by_os_index(topology, (unsigned)hwloc_bitmap_first(mask));
     cpu->n_threads = n_threads;
     cpu->n_cores = n_cores > 0 ? n_cores : n_threads;
+    wb_topology_order(cpu, topology, mask);
     cpu->l1d_bytes = cache_above(first, HWLOC_OBJ_L1CACHE);
     cpu->l2_bytes = cache_above(first, HWLOC_OBJ_L2CACHE);
     cpu->l3_bytes = cache_above(first, HWLOC_OBJ_L3CACHE);
@@ -105,6 +133,12 @@ static void read_caches(wb_cpu *cpu, const char *root, int first_cpu) {
     }
 }
 
+static bool is_listed(const wb_cpu *cpu, int index) {
+    for (int i = 0; i < cpu->n_cpus; i++)
+        if (cpu->cpus[i] == index) return true;
+    return false;
+}
+
 void wb_topology_from_sysfs(wb_cpu *cpu, const char *root, const cpu_set_t *mask,
                             size_t mask_bytes) {
     *cpu = (wb_cpu){.flags = cpu->flags};
@@ -117,8 +151,12 @@ void wb_topology_from_sysfs(wb_cpu *cpu, const char *root, const cpu_set_t *mask
         if (cpu->n_threads++ == 0) read_caches(cpu, root, i);
         long long lowest = read_number(root, i, "topology/thread_siblings_list");
         if (lowest < 0 || lowest >= n_bits) lowest = i;
-        if (!is_counted || is_counted[lowest]++ == 0) cpu->n_cores++;
+        if (is_counted && is_counted[lowest]++) continue;
+        cpu->n_cores++;
+        add_cpu(cpu, i);
     }
+    for (int i = 0; i < n_bits; i++)
+        if (CPU_ISSET_S((size_t)i, mask_bytes, mask) && !is_listed(cpu, i)) add_cpu(cpu, i);
     wb_free(is_counted);
 }
 

@@ -4,6 +4,7 @@
 #ifndef WB_CPU_TOPOLOGY_H
 #define WB_CPU_TOPOLOGY_H
 
+#include <hwloc.h>
 #include <sched.h>
 
 #include "cpu/cpu.h"
@@ -20,5 +21,8 @@ void wb_topology_from_sysfs(wb_cpu *cpu, const char *root, const cpu_set_t *mask
 // The affinity mask of this thread on machines of any size: wb_free() it. NULL where it cannot
 // be had.
 cpu_set_t *wb_topology_mask(size_t *mask_bytes);
+
+// cpu->cpus[n_cpus] <- the hardware threads in mask, in the order of a topology.
+void wb_topology_order(wb_cpu *cpu, hwloc_topology_t topology, hwloc_const_bitmap_t mask);
 
 #endif

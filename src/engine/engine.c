@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/artefact.h"
+#include "engine/cache.h"
 #include "engine/engine.h"
 
 // Static strings, because wb_matrix_plan borrows them.
@@ -38,6 +39,9 @@ static void describe_device(wb_engine *engine) {
     info->kernels = is_cuda ? board->words.kernels : engine->words.kernels;
     info->weights_bytes = is_cuda ? board->words.weights_bytes : engine->weights->n_bytes;
     info->fallback = engine->fallback;
+    info->cache_state = engine->cache.state;
+    info->cache = engine->cache.words;
+    info->pinning = engine->pinning;
 }
 
 // Everything that can be asked of the plan later, fixed now: an engine never changes its mind.
@@ -73,6 +77,13 @@ static wb_status open_workspaces(wb_engine *engine, wb_error *err) {
     return WB_OK;
 }
 
+static wb_status open_weights(wb_engine *engine, const wb_options *options, wb_error *err) {
+    const wb_tensor_source source = wb_words_source(engine->embeddings);
+    if (options->cache) return wb_cache_open(engine, &source, options->cache, err);
+    return wb_weights_open(&engine->weights, &engine->plan, &engine->kernels, &source, engine->pool,
+                           err);
+}
+
 // In the order of need: kernels say what the CPU can, the plan which of it to use, calibration
 // needs the pool, weights the plan, and workspaces know from the weights how much scratch a
 // cast takes. On failure the caller closes what there is.
@@ -85,9 +96,8 @@ static wb_status open_on_cpu(wb_engine *engine, const wb_options *options, wb_er
     if (!status) status = wb_pool_open(&engine->pool, engine->plan.n_threads, err);
     if (!status && engine->plan.spec->is_mixed)
         status = wb_engine_calibrate(engine, options->calibration, err);
-    const wb_tensor_source source = wb_model_source(engine->model);
-    if (!status)
-        status = wb_weights_open(&engine->weights, &engine->plan, &engine->kernels, &source, err);
+    if (!status) status = wb_words_open(&engine->embeddings, engine->model, err);
+    if (!status) status = open_weights(engine, options, err);
     if (!status) status = open_workspaces(engine, err);
     return status;
 }
@@ -130,6 +140,9 @@ wb_status wb_engine_open(wb_engine **out, const wb_model *model, const wb_option
     if (!engine) return wb_fail(err, WB_ERR_MEMORY, 0, "engine");
     engine->model = model;
     wb_status status = open_parts(engine, options, err);
+    // Whatever else was read of the files: what they hold is packed or on the GPU by now.
+    wb_checkpoint_release(model->checkpoint);
+    if (!status && options->pin) status = wb_engine_pin(engine, err);
     if (!status) status = describe(engine, err);
     if (status) {
         wb_engine_close(engine);
@@ -147,7 +160,10 @@ void wb_engine_close(wb_engine *engine) {
     wb_free(engine->workspaces);
     wb_free(engine->matrices);
     wb_weights_close(engine->weights);
+    wb_file_close(&engine->cache.file);  // after the weights that lie in it
+    wb_words_close(engine->embeddings);
     wb_pool_close(engine->pool);
+    wb_binding_close(engine->binding);
     wb_plan_free(&engine->plan);
     wb_artefact_close(engine->artefact);
     wb_free(engine);

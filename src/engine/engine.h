@@ -51,6 +51,15 @@ typedef struct wb_board {
     char device_name[24], isa[16];  // "cuda:0", "sm_90"
 } wb_board;
 
+// Packed weights that came from a file or went to one: cache.c
+typedef struct wb_engine_cache {
+    wb_file file;  // mapped as long as the weights are its own
+    wb_cache_state state;
+    char words[640];
+} wb_engine_cache;
+
+typedef struct wb_words wb_words;  // word embeddings on the CPU: words.c
+
 struct wb_engine {
     const wb_model *model;
     wb_cpu cpu;
@@ -58,7 +67,11 @@ struct wb_engine {
     wb_kernels kernels;  // of the CPU; unused on a GPU
     wb_plan plan;
     wb_weights *weights;
+    wb_words *embeddings;  // NULL on a GPU
+    wb_engine_cache cache;
     wb_pool *pool;
+    wb_binding *binding;  // of the caller while it computes; NULL: threads run where they like
+    char pinning[256];
     wb_workspace *workspaces;  // [plan.n_threads]; NULL on a GPU
     char fallback[512];        // why "auto" took the CPU
     wb_plan_words words;
@@ -70,6 +83,18 @@ struct wb_engine {
 // ---- model.c ----
 
 wb_tensor_source wb_model_source(const wb_model *model);
+
+// ---- words.c ----
+
+wb_status wb_words_open(wb_words **out, const wb_model *model, wb_error *err);
+void wb_words_close(wb_words *words);
+// The model's tensors, with words read this way.
+wb_tensor_source wb_words_source(const wb_words *words);
+
+// ---- pin.c ----
+
+// Binds the engine's threads and says in engine->pinning to what, or why not. WB_ERR_MEMORY
+wb_status wb_engine_pin(wb_engine *engine, wb_error *err);
 
 // ---- machine.c ----
 

@@ -90,6 +90,7 @@ wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, 
                        "inputs were encoded for model %.200s, the engine runs %.200s",
                        inputs->model->info.path, engine->model->info.path);
     if (engine->board.cuda) return forward_on_gpu(engine, inputs, logits, out, err);
+    const bool is_held = wb_binding_hold(engine->binding);
     forward_run run = {.engine = engine, .logits = logits};
     if (out)
         run.totals = (wb_run){.batch_ns = out->batch_ns, .batch_capacity = out->batch_capacity};
@@ -103,6 +104,7 @@ wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, 
     for (int i = n_whole; i < n_batches; i++) forward_next(&run, i, 0);
     pthread_mutex_destroy(&run.lock);
     if (out) *out = run.totals;
+    if (is_held) wb_binding_release(engine->binding);
     return WB_OK;
 }
 
@@ -119,10 +121,12 @@ static bool are_many(const wb_text *texts, int n_texts) {
 static wb_status classify_at_once(wb_engine *engine, const wb_text *texts, int n_texts,
                                   int max_length, float *logits, wb_error *err) {
     wb_inputs *inputs = NULL;
+    const bool is_held = wb_binding_hold(engine->binding);
     wb_status status =
         wb_inputs_encode(&inputs, engine->model, texts, n_texts, max_length, engine->pool, err);
     if (!status) status = wb_forward(engine, inputs, logits, NULL, err);
     wb_inputs_close(inputs);
+    if (is_held) wb_binding_release(engine->binding);
     return status;
 }
 

@@ -19,10 +19,19 @@ static void list_features(char *out, size_t capacity, uint32_t flags) {
         uint32_t flag;
         const char *name;
     } features[] = {
-        {WB_CPU_AVX2, "avx2 fma f16c"},      {WB_CPU_AVX512, "avx512"},
-        {WB_CPU_AVX512_VNNI, "avx512-vnni"}, {WB_CPU_AVX512_BF16, "avx512-bf16"},
-        {WB_CPU_AVX512_FP16, "avx512-fp16"}, {WB_CPU_AVX_VNNI, "avx-vnni"},
-        {WB_CPU_AMX_INT8, "amx-int8"},       {WB_CPU_AMX_BF16, "amx-bf16"},
+        {WB_CPU_AVX2, "avx2 fma f16c"},
+        {WB_CPU_AVX512, "avx512"},
+        {WB_CPU_AVX512_VNNI, "avx512-vnni"},
+        {WB_CPU_AVX512_BF16, "avx512-bf16"},
+        {WB_CPU_AVX512_FP16, "avx512-fp16"},
+        {WB_CPU_AVX_VNNI, "avx-vnni"},
+        {WB_CPU_AMX_INT8, "amx-int8"},
+        {WB_CPU_AMX_BF16, "amx-bf16"},
+        {WB_CPU_NEON, "neon"},
+        {WB_CPU_NEON_DOTPROD, "neon-dotprod"},
+        {WB_CPU_NEON_I8MM, "neon-i8mm"},
+        {WB_CPU_NEON_BF16, "neon-bf16"},
+        {WB_CPU_NEON_FP16, "neon-fp16"},
     };
     out[0] = 0;
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {

@@ -12,10 +12,20 @@ const char *wb_version(void) {
 
 // ---- Tensors for the layers below ----
 
+static bool is_last(const wb_tensor *tensor, size_t end) {
+    size_t n_elements = 1;
+    for (int i = 0; i < tensor->rank; i++) n_elements *= (size_t)tensor->shape[i];
+    return end == n_elements;
+}
+
+// A tensor whose end is read is packed but for what other threads still hold, and its pages are let
+// go: a model that is opened takes the room of its packed weights, not of the file as well.
 static void read_tensor(const void *context, const char *name, size_t first, size_t n, float *y) {
     const wb_model *model = context;
     // Never NULL: wb_checkpoint_open() has found every tensor of the shape.
-    wb_tensor_widen(y, wb_checkpoint_tensor(model->checkpoint, name), first, n);
+    const wb_tensor *tensor = wb_checkpoint_tensor(model->checkpoint, name);
+    wb_tensor_widen(y, tensor, first, n);
+    if (is_last(tensor, first + n)) wb_file_release(tensor->data, tensor->n_bytes);
 }
 
 static void read_word(const void *context, int id, float *y) {

@@ -241,9 +241,11 @@ wb_status wb_replay_run(wb_replay *replay, wb_component component, wb_error *err
         return wb_fail(err, WB_ERR_ARGUMENT, 0, "no component has the number %d", (int)component);
     if (replay->engine->board.cuda) return replay_on_gpu(replay, component, err);
     replay_run run = {.replay = replay, .component = component};
+    const bool is_held = wb_binding_hold(replay->engine->binding);
     wb_pool_run(replay->engine->pool, replay_whole, &run, replay->n_whole);
     const wb_team all = wb_engine_team(replay->engine, true, 0);
     for (int i = replay->n_whole; i < replay->n_captures; i++)
         replay_component(&all, &replay->captures[i], component);
+    if (is_held) wb_binding_release(replay->engine->binding);
     return WB_OK;
 }

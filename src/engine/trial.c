@@ -24,7 +24,8 @@ static wb_status open_plan(wb_trial *t, int max_tokens, wb_error *err) {
     if (!plan->matrices) return wb_fail(err, WB_ERR_MEMORY, 0, "calibration");
     memcpy(plan->matrices, wanted->matrices, n * sizeof *plan->matrices);
     for (size_t i = 0; i < n; i++) plan->matrices[i].precision = WB_F32;
-    return wb_weights_open(&t->weights, plan, &t->engine->kernels, &t->source, err);
+    return wb_weights_open(&t->weights, plan, &t->engine->kernels, &t->source, t->engine->pool,
+                           err);
 }
 
 static wb_status open_workspaces(wb_trial *t, wb_error *err) {

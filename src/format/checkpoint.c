@@ -201,11 +201,20 @@ const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const cha
     return wb_tensors_find(&checkpoint->tensors, name);
 }
 
+// A piece at a time, so that a file that is only hashed does not stay in memory.
+static void add_file(wb_sha256 *hash, const wb_file *file) {
+    const size_t piece_bytes = 4 << 20;
+    for (size_t i = 0; i < file->n_bytes; i += piece_bytes) {
+        const size_t left = file->n_bytes - i, n = left < piece_bytes ? left : piece_bytes;
+        wb_sha256_add(hash, file->data + i, n);
+        wb_file_release(file->data + i, n);
+    }
+}
+
 void wb_checkpoint_weights_sha256(const wb_checkpoint *checkpoint, char out[WB_SHA256_TEXT]) {
     wb_sha256 hash;
     wb_sha256_init(&hash);
-    for (int i = 0; i < checkpoint->n_files; i++)
-        wb_sha256_add(&hash, checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+    for (int i = 0; i < checkpoint->n_files; i++) add_file(&hash, &checkpoint->files[i]);
     wb_sha256_text(&hash, out);
 }
 
@@ -213,9 +222,61 @@ const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint) {
     return checkpoint->config_sha256;
 }
 
+uint64_t wb_checkpoint_identity(const wb_checkpoint *checkpoint) {
+    enum { SAMPLE_BYTES = 4096 };
+    uint64_t mark = wb_fingerprint(0, checkpoint->config_sha256, WB_SHA256_TEXT);
+    for (int i = 0; i < checkpoint->n_files; i++) {
+        const wb_file *file = &checkpoint->files[i];
+        const int64_t stamp[2] = {(int64_t)file->n_bytes, file->modified_ns};
+        mark = wb_fingerprint(mark, stamp, sizeof stamp);
+    }
+    for (size_t i = 0; i < checkpoint->tensors.n; i++) {
+        const wb_tensor *tensor = &checkpoint->tensors.items[i];
+        const int64_t form[2] = {tensor->dtype, (int64_t)tensor->n_bytes};
+        mark = wb_fingerprint(mark, tensor->name, strlen(tensor->name));
+        mark = wb_fingerprint(mark, tensor->shape, (size_t)tensor->rank * sizeof *tensor->shape);
+        mark = wb_fingerprint(mark, form, sizeof form);
+        mark = wb_fingerprint(mark, tensor->data,
+                              tensor->n_bytes < SAMPLE_BYTES ? tensor->n_bytes : SAMPLE_BYTES);
+    }
+    return mark;
+}
+
+// The file that a tensor lies in; NULL where it is empty.
+static const wb_file *file_of(const wb_checkpoint *c, const wb_tensor *tensor) {
+    for (int i = 0; i < c->n_files; i++) {
+        const wb_file *file = &c->files[i];
+        if (tensor->data >= file->data && tensor->data < file->data + file->n_bytes) return file;
+    }
+    return NULL;
+}
+
+void wb_checkpoint_read(float *y, const wb_checkpoint *checkpoint, const wb_tensor *tensor,
+                        size_t first, size_t n) {
+    enum { CHUNK = 1024 };
+    uint8_t bytes[CHUNK * sizeof(float)];
+    const wb_file *file = file_of(checkpoint, tensor);
+    const size_t element_bytes = tensor->dtype == WB_DTYPE_F32 ? 4 : 2;
+    for (size_t done = 0, m; done < n; done += m) {
+        m = n - done < CHUNK ? n - done : CHUNK;
+        wb_tensor chunk = *tensor;
+        const size_t offset = (first + done) * element_bytes;
+        chunk.data += offset;
+        if (file &&
+            wb_file_read_at(file, (size_t)(chunk.data - file->data), bytes, m * element_bytes))
+            chunk.data = bytes;
+        wb_tensor_widen(y + done, &chunk, 0, m);
+    }
+}
+
+void wb_checkpoint_release(const wb_checkpoint *checkpoint) {
+    for (int i = 0; i < checkpoint->n_files; i++)
+        wb_file_release(checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+}
+
 uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint) {
     uint64_t mark = 0;
     for (int i = 0; i < checkpoint->n_files; i++)
-        mark = wb_fingerprint(mark, checkpoint->files[i].data, checkpoint->files[i].n_bytes);
+        mark = wb_fingerprint_file(mark, &checkpoint->files[i]);
     return mark;
 }

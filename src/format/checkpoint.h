@@ -63,6 +63,13 @@ void wb_checkpoint_weights_sha256(const wb_checkpoint *checkpoint, char out[WB_S
 const char *wb_checkpoint_config_sha256(const wb_checkpoint *checkpoint);
 // wb_fingerprint of the same weights bytes: what is quick enough to compare at every open.
 uint64_t wb_checkpoint_fingerprint(const wb_checkpoint *checkpoint);
+// A mark of which weights these are that reads almost none of them: config.json, each weights
+// file's size and time of modification, each tensor's name, shape and first 4 KB. Another model,
+// another training, a changed head and a replaced file have another mark; a file that was changed
+// in place, beyond those 4 KB, and was given its old time back has not.
+uint64_t wb_checkpoint_identity(const wb_checkpoint *checkpoint);
+// Takes the weights files' pages out of this process's memory until they are read again.
+void wb_checkpoint_release(const wb_checkpoint *checkpoint);
 // NULL where there is none. Names as in the file,
 // "distilbert.transformer.layer.0.attention.q_lin.weight"; a layer norm's old names .gamma and
 // .beta are found as .weight and .bias. The tensors of the classifier are F32, F16 or BF16.
@@ -71,5 +78,9 @@ const wb_tensor *wb_checkpoint_tensor(const wb_checkpoint *checkpoint, const cha
 // y[n] <- elements [first, first + n) of an F32, F16 or BF16 tensor as f32, exactly. The range must
 // lie inside.
 void wb_tensor_widen(float *y, const wb_tensor *tensor, size_t first, size_t n);
+// The same past the mapping, with a system call: for a few rows of a large tensor, of which a
+// mapping would bring in the neighbours. Where the file cannot be read, through the mapping.
+void wb_checkpoint_read(float *y, const wb_checkpoint *checkpoint, const wb_tensor *tensor,
+                        size_t first, size_t n);
 
 #endif

@@ -35,7 +35,7 @@ typedef struct wb_epilogue {
 } wb_epilogue;
 
 typedef struct wb_kernels {
-    const char *isa;     // "scalar", "avx2", "avx512", "amx": the highest that filled a slot
+    const char *isa;  // "scalar", "avx2", "avx512", "amx", "neon": the highest that filled a slot
     uint32_t cpu_flags;  // the WB_CPU_ flags the set was chosen for
     bool has_bf16;       // bf16 products are arithmetic of this CPU, not emulated
     bool has_f16;
@@ -131,5 +131,10 @@ void wb_kernels_init_avx512_bf16(wb_kernels *kernels);
 void wb_kernels_init_avx512_fp16(wb_kernels *kernels);
 void wb_kernels_init_amx_int8(wb_kernels *kernels);
 void wb_kernels_init_amx_bf16(wb_kernels *kernels);
+void wb_kernels_init_neon(wb_kernels *kernels);
+void wb_kernels_init_neon_dotprod(wb_kernels *kernels);
+void wb_kernels_init_neon_i8mm(wb_kernels *kernels);
+void wb_kernels_init_neon_bf16(wb_kernels *kernels);
+void wb_kernels_init_neon_fp16(wb_kernels *kernels);
 
 #endif

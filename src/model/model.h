@@ -14,18 +14,19 @@
 #include "plan/plan.h"
 #include "plan/scales.h"
 
-// ---- linear.c: a matrix packed in its precision, and its product ----
+// ---- pack.c: a matrix packed in its precision; its product is in linear.c ----
 
 typedef struct wb_linear {
     int n, k;  // w[n, k]
     wb_precision precision;
     bool is_autocast;    // panels are f32 and are cast to precision at each use
-    void *panels;        // [ceil(n / tile_n)] of panel_bytes
+    void *panels;        // [wb_linear_panels()] of panel_bytes
     size_t panel_bytes;  // of the stored panel
-    float *w_scale;      // [n]; int8 only
     float *bias;         // [n]
+    float *w_scale;      // [n]; int8 only
     float x_scale;       // of all activations, and
     float *x_factor;     // [k]: what each column is multiplied by to be quantized; i8-static only
+    void *memory;        // of all arrays, owned; NULL where they belong to a wb_weights
 } wb_linear;
 
 // *linear <- w[n, k] and bias[n] packed in a precision; copies both. scales are read by i8-static
@@ -34,7 +35,18 @@ wb_status wb_linear_pack(wb_linear *linear, const wb_kernels *kernels, wb_precis
                          bool is_autocast, const wb_matrix_scales *scales, const float *w,
                          const float *bias, int n, int k, wb_error *err);
 void wb_linear_free(wb_linear *linear);
-size_t wb_linear_bytes(const wb_linear *linear, const wb_kernels *kernels);
+
+// The same in steps. *linear <- arrays that lie in memory (NULL: nowhere yet), which starts on a
+// cache line and may be read-only where it was packed before; the bytes that takes.
+size_t wb_linear_place(wb_linear *linear, const wb_kernels *kernels, wb_precision precision,
+                       bool is_autocast, const wb_matrix_scales *scales, int n, int k,
+                       void *memory);
+int wb_linear_panels(const wb_linear *linear, const wb_kernels *kernels);
+// What belongs to no panel; then each panel, by any thread: w are the rows of its own columns.
+void wb_linear_begin(wb_linear *linear, const wb_matrix_scales *scales, const float *bias);
+void wb_linear_pack_panel(wb_linear *linear, const wb_kernels *kernels,
+                          const wb_matrix_scales *scales, int panel, const float *w, void *scratch);
+size_t wb_linear_scratch_bytes(const wb_linear *linear, const wb_kernels *kernels);
 
 // Bytes of scratch a thread needs to cast one panel of this matrix; 0 without autocast.
 size_t wb_linear_cast_bytes(const wb_linear *linear, const wb_kernels *kernels);
@@ -68,12 +80,25 @@ typedef struct wb_weights {
     wb_norm embedding_norm;
     wb_layer_weights *layers;  // [n_layers]
     wb_linear pre_classifier, classifier;
-    size_t n_bytes;  // of everything packed or copied here
+    // All of the above but the word embeddings in one block, whose layout follows from the plan and
+    // the kernels: where it is packed, it can be kept, and used as it lies.
+    const void *packed;  // [n_bytes], on a cache line
+    size_t n_bytes;
+    void *memory;  // packed, where it is owned
 } wb_weights;
 
-// *weights <- every tensor packed as the plan says. WB_ERR_MEMORY
+// *weights <- every tensor packed as the plan says, by all threads of pool (NULL: by the caller).
+// The same bytes with any number of threads. WB_ERR_MEMORY
 wb_status wb_weights_open(wb_weights **out, const wb_plan *plan, const wb_kernels *kernels,
-                          const wb_tensor_source *source, wb_error *err);
+                          const wb_tensor_source *source, wb_pool *pool, wb_error *err);
+// *weights <- what the same plan and kernels packed before: packed[n_bytes] is borrowed, on a cache
+// line, and only read. WB_ERR_FORMAT where these are not their bytes; WB_ERR_MEMORY
+wb_status wb_weights_adopt(wb_weights **out, const wb_plan *plan, const wb_kernels *kernels,
+                           const wb_tensor_source *source, const void *packed, size_t n_bytes,
+                           wb_error *err);
+// *mark <- where in such a block each array lies; another order of them is another mark.
+wb_status wb_weights_mark_layout(uint64_t *mark, const wb_plan *plan, const wb_kernels *kernels,
+                                 wb_error *err);
 void wb_weights_close(wb_weights *weights);
 
 // *linear <- one matrix of the plan, in another precision.

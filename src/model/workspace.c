@@ -36,11 +36,8 @@ static void carve_all(wb_workspace *w, carver *c, const wb_plan *plan, const wb_
     const size_t d = (size_t)shape->d_model, d_ff = (size_t)shape->d_ff;
     const size_t longest = (size_t)shape->max_length, block = (size_t)plan->block_rows;
     const size_t text_block = block < longest ? longest : block;
-    w->batch.texts = carve(c, texts, sizeof *w->batch.texts);
     w->x = carve(c, rows * d, sizeof *w->x);
-    w->pooled = carve(c, texts * d, sizeof *w->pooled);
     w->pre_logits = carve(c, block * d, sizeof *w->pre_logits);
-    w->logits = carve(c, texts * (size_t)shape->n_labels, sizeof *w->logits);
     w->qkv = carve(c, text_block * 3 * d, sizeof *w->qkv);
     w->context = carve(c, text_block * d, sizeof *w->context);
     w->hidden = carve(c, text_block * d, sizeof *w->hidden);
@@ -53,6 +50,11 @@ static void carve_all(wb_workspace *w, carver *c, const wb_plan *plan, const wb_
     w->attention_scratch =
         carve(c, kernels->attention_scratch(shape->max_length, shape->d_head), sizeof(float));
     w->cast_panel = carve(c, largest_cast(plan, weights, kernels), 1);
+    // Room for as many texts as rows, which nobody sends: last, where pages not reached stay out of
+    // everybody's way.
+    w->batch.texts = carve(c, texts, sizeof *w->batch.texts);
+    w->logits = carve(c, texts * (size_t)shape->n_labels, sizeof *w->logits);
+    w->pooled = carve(c, texts * d, sizeof *w->pooled);
 }
 
 wb_status wb_workspace_init(wb_workspace *workspace, const wb_plan *plan, const wb_weights *weights,

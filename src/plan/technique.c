@@ -153,6 +153,10 @@ const char *wb_precision_name(wb_precision precision) {
     return names[precision];
 }
 
+static bool is_arm(const wb_kernels *kernels) {
+    return strcmp(kernels->isa, "neon") == 0;
+}
+
 // Emulated bf16 and f16 products exist in the kernel table for tests; running a technique on
 // them would measure the emulation, so it is refused instead.
 wb_status wb_technique_check(const wb_technique_spec *spec, const wb_kernels *kernels,
@@ -160,12 +164,12 @@ wb_status wb_technique_check(const wb_technique_spec *spec, const wb_kernels *ke
     if (spec->unsupported) return wb_fail(err, WB_ERR_UNSUPPORTED, 0, "%s", spec->unsupported);
     if (spec->precision == WB_BF16 && !kernels->has_bf16)
         return wb_fail(err, WB_ERR_UNSUPPORTED, 0,
-                       "this CPU has no bf16 arithmetic (AVX512-BF16) in the %s kernel set",
-                       kernels->isa);
+                       "this CPU has no bf16 arithmetic (%s) in the %s kernel set",
+                       is_arm(kernels) ? "BF16" : "AVX512-BF16", kernels->isa);
     if (spec->precision == WB_F16 && !kernels->has_f16)
         return wb_fail(err, WB_ERR_UNSUPPORTED, 0,
-                       "this CPU has no f16 arithmetic (AVX512-FP16) in the %s kernel set",
-                       kernels->isa);
+                       "this CPU has no f16 arithmetic (%s) in the %s kernel set",
+                       is_arm(kernels) ? "FP16" : "AVX512-FP16", kernels->isa);
     return WB_OK;
 }
 

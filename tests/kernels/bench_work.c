@@ -181,10 +181,22 @@ static bool choose_shape(bench_work *w, const struct kind *kind, int number) {
     }
 }
 
+static peak_kind choose_peak_neon(const struct kind *kind, const wb_kernels *now) {
+    const uint32_t flags = now->cpu_flags;
+    if (kind->run == run_gemm_i8) {
+        if (flags & WB_CPU_NEON_I8MM) return PEAK_NEON_I8MM;
+        return flags & WB_CPU_NEON_DOTPROD ? PEAK_NEON_DOTPROD : PEAK_NEON_I8;
+    }
+    if (kind->run == run_gemm_bf16 && now->has_bf16) return PEAK_NEON_BF16;
+    if (kind->run == run_gemm_f16 && now->has_f16) return PEAK_NEON_FP16;
+    return PEAK_NEON_F32;
+}
+
 static peak_kind choose_peak(const struct kind *kind, const wb_kernels *now) {
     const uint32_t flags = now->cpu_flags;
-    if ((kind->family != PRODUCT && kind->family != ATTENTION) || !(flags & WB_CPU_AVX2))
-        return PEAK_NONE;
+    if (kind->family != PRODUCT && kind->family != ATTENTION) return PEAK_NONE;
+    if (flags & WB_CPU_NEON) return choose_peak_neon(kind, now);
+    if (!(flags & WB_CPU_AVX2)) return PEAK_NONE;
     const bool is_512 = flags & WB_CPU_AVX512;
     if (kind->run == run_gemm_i8) {
         if (flags & WB_CPU_AMX_INT8) return PEAK_AMX_I8;

@@ -118,6 +118,12 @@ void check_attention_flash(check *c);
 void check_attention_scores(check *c);
 void check_attention_context(check *c);
 
+// ---- digest.c ----
+
+// Whether every set (isa: this one) computes the bits whose digests the file at path has, one line
+// "kernel digest" each; prints the digests that differ or are missing. A process's exit code.
+int digest_run(const char *path, const char *isa, uint32_t cpu_flags);
+
 // ---- bench.c ----
 
 typedef struct bench_options {

@@ -13,6 +13,11 @@ enum {
     FP16 = BF16 | WB_CPU_AVX512_FP16,
     AMX_BF16 = FP16 | WB_CPU_AMX_BF16,
     AMX_INT8 = AMX_BF16 | WB_CPU_AMX_INT8,
+
+    NEON_DOTPROD = WB_CPU_NEON | WB_CPU_NEON_DOTPROD,
+    NEON_I8MM = NEON_DOTPROD | WB_CPU_NEON_I8MM,
+    NEON_BF16 = NEON_I8MM | WB_CPU_NEON_BF16,
+    NEON_FP16 = NEON_BF16 | WB_CPU_NEON_FP16,
 };
 
 const level levels[] = {
@@ -25,5 +30,10 @@ const level levels[] = {
     {"avx512_fp16", FP16},
     {"amx_bf16", AMX_BF16},
     {"amx_int8", AMX_INT8},
+    {"neon", WB_CPU_NEON},
+    {"neon_dotprod", NEON_DOTPROD},
+    {"neon_i8mm", NEON_I8MM},
+    {"neon_bf16", NEON_BF16},
+    {"neon_fp16", NEON_FP16},
     {0},
 };

@@ -8,15 +8,21 @@
 
 typedef enum peak_kind {
     PEAK_NONE,
-    PEAK_AVX2_F32,     // vfmadd231ps ymm
-    PEAK_AVX2_I8,      // vpmaddwd and vpaddd ymm: exact int8 without VNNI
-    PEAK_AVX_VNNI_I8,  // vpdpbusd ymm
-    PEAK_AVX512_F32,   // vfmadd231ps zmm
-    PEAK_AVX512_I8,    // vpmaddwd and vpaddd zmm
-    PEAK_VNNI_I8,      // vpdpbusd zmm
-    PEAK_BF16,         // vdpbf16ps zmm
-    PEAK_AMX_I8,       // tdpbusd tmm
-    PEAK_AMX_BF16,     // tdpbf16ps tmm
+    PEAK_AVX2_F32,      // vfmadd231ps ymm
+    PEAK_AVX2_I8,       // vpmaddwd and vpaddd ymm: exact int8 without VNNI
+    PEAK_AVX_VNNI_I8,   // vpdpbusd ymm
+    PEAK_AVX512_F32,    // vfmadd231ps zmm
+    PEAK_AVX512_I8,     // vpmaddwd and vpaddd zmm
+    PEAK_VNNI_I8,       // vpdpbusd zmm
+    PEAK_BF16,          // vdpbf16ps zmm
+    PEAK_AMX_I8,        // tdpbusd tmm
+    PEAK_AMX_BF16,      // tdpbf16ps tmm
+    PEAK_NEON_F32,      // fmla, 4 floats
+    PEAK_NEON_I8,       // smull, smull2, addp, sadalp: exact int8 without the dot product
+    PEAK_NEON_DOTPROD,  // udot
+    PEAK_NEON_I8MM,     // usmmla
+    PEAK_NEON_BF16,     // bfmmla
+    PEAK_NEON_FP16,     // fmla, 8 halves
 } peak_kind;
 
 const char *peak_name(peak_kind kind);

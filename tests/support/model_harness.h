@@ -20,6 +20,7 @@ typedef struct harness {
 typedef struct harness_options {
     const char *technique;
     const char *isa;  // highest set, NULL: all the machine has
+    uint32_t lacks;   // WB_CPU_ flags that the machine is told not to have
     int n_threads;    // 0: 1
     int block_rows;   // 0: the plan's own
     int token_budget, batch_size, padded_length;
@@ -28,6 +29,8 @@ typedef struct harness_options {
     bool has_change;   // one matrix in another precision
     int changed_matrix;
     wb_precision changed_precision;
+    const wb_tensor_source *source;  // NULL: a random model
+    const wb_scales *scales;         // of i8-static
 } harness_options;
 
 static inline void require(bool condition, const char *what) {
@@ -42,24 +45,27 @@ static inline harness *harness_open(const wb_shape *shape, const harness_options
     h->shape = *shape;
     h->n_threads = o->n_threads ? o->n_threads : 1;
     wb_cpu_detect(&h->cpu);
-    wb_kernels_select(&h->kernels, wb_cpu_limit(h->cpu.flags, o->isa));
+    wb_kernels_select(&h->kernels, wb_cpu_limit(h->cpu.flags, o->isa) & ~o->lacks);
     if (o->is_emulated) h->kernels.has_bf16 = h->kernels.has_f16 = true;
     const wb_options options = {.technique = o->technique,
                                 .n_threads = h->n_threads,
                                 .batch_size = o->batch_size ? o->batch_size : 4,
                                 .padded_length = o->padded_length ? o->padded_length : 16,
                                 .token_budget = o->token_budget,
+                                .scales = o->scales ? "given" : NULL,
                                 .sort_batches = o->is_sorted};
     wb_error err = {.message = ""};
     wb_status status = wb_plan_init(&h->plan, shape, &options, &h->kernels, &h->cpu, &err);
     require(!status, err.message);
+    if (wb_plan_needs_scales(&h->plan)) wb_plan_use_scales(&h->plan, o->scales);
     if (o->block_rows) h->plan.block_rows = o->block_rows;
     if (o->has_change) h->plan.matrices[o->changed_matrix].precision = o->changed_precision;
-    const wb_tensor_source source = random_source(&h->shape);
-    status = wb_weights_open(&h->weights, &h->plan, &h->kernels, &source, &err);
+    const wb_tensor_source source = o->source ? *o->source : random_source(&h->shape);
+    require(!wb_pool_open(&h->pool, h->n_threads, &err), "threads");
+    status = wb_weights_open(&h->weights, &h->plan, &h->kernels, &source, h->pool, &err);
     require(!status, err.message);
     h->workspaces = calloc((size_t)h->n_threads, sizeof *h->workspaces);
-    require(h->workspaces && !wb_pool_open(&h->pool, h->n_threads, &err), "threads");
+    require(h->workspaces != NULL, "memory");
     for (int i = 0; i < h->n_threads; i++)
         require(!wb_workspace_init(&h->workspaces[i], &h->plan, h->weights, &h->kernels, &err),
                 err.message);

@@ -253,6 +253,8 @@ wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     options.calibration = g->calibration;
     options.device = g->options->device;
     options.scales = g->scales[0] ? g->scales : NULL;
+    options.cache = g->options->cache;
+    options.pin = g->options->is_pinned;
     status = wb_engine_open(&cell->engine, g->model, &options, err);
     // A GPU's memory holds workspaces besides the weights that are counted here.
     while (status == WB_ERR_MEMORY && close_oldest(g, cell))

@@ -22,6 +22,8 @@ typedef struct study_options {
     const char *split;        // "dev", "train"
     const char *label_order;  // or NULL
     const char *scales;       // of the only model; NULL: made from training files
+    const char *cache;        // a folder for packed weights; NULL: none
+    bool is_pinned;           // each thread on a core of its own
     int n_examples;           // measured; 0: all
     int n_score_examples;     // scored; 0: all
     int min_tokens;  // the measured examples repeat until a pass has so many; 0: they do not

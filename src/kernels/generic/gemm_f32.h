@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// y[m, n] <- epilogue(x[m, k] . w[n, k]^T) in f32 over 16 lanes, and the register tile that
-// attention uses too. Written over lanes.h, which a set's file includes first.
+// y[m, n] <- epilogue(x[m, k] . w[n, k]^T) in f32 over 16 lanes. Written over a set's lanes.h,
+// which its file includes first, and over multiply_f32.h: this folder's, or the set's own before
+// this.
 #ifndef WB_KERNELS_GEMM_F32_H
 #define WB_KERNELS_GEMM_F32_H
 
-#include "kernels/generic/tile.h"
+#include "kernels/generic/multiply_f32.h"
 
 // A longer k is cut, and the chain of sums goes on from y: at most 256 KB of a panel are then live
 // in the second-level cache, whatever k is.
 enum { DEPTH_F32 = 1024 };
-
-// sum[rows, 16 vectors] += x[rows, k] . w[k, 16 vectors]; rows and vectors are constants of the
-// caller, so that all loops over them are unrolled and sum lives in registers. next: NULL or what
-// to fetch on the way.
-KERNEL_INLINE void multiply_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows,
-                                 const int vectors, const float *x, size_t ld_x, const float *w,
-                                 size_t ld_w, int k, ahead *next) {
-    for (int kk = 0; kk < k; kk++, w += ld_w) {
-        if (next) fetch(next, rows);
-        lanes column[TILE_VECTORS];
-        UNROLL
-        for (int v = 0; v < vectors; v++) column[v] = lanes_load(w + 16 * v);
-        UNROLL
-        for (int r = 0; r < rows; r++) {
-            const lanes row = lanes_all(x[(size_t)r * ld_x + (size_t)kk]);
-            UNROLL
-            for (int v = 0; v < vectors; v++) sum[r][v] = lanes_fma(row, column[v], sum[r][v]);
-        }
-    }
-}
 
 // Rows [i, i + rows) x the columns of one panel, over k values that are the first, the last or the
 // middle ones of the chain.

@@ -9,6 +9,10 @@
 //     w:  a0 a1 | b0 b1 | c0 c1 | d0 d1 | e0 e1
 //     ->  a0 b0 c0 d0   a1 b1 c1 d1 | e0 0 0 0   e1 0 0 0
 //
+// Instructions that multiply small matrices take words of 64 bits, four bf16 or eight int8 of one
+// column, in the same order (neon_i8mm/, neon_bf16/): what depends on it says how many values a
+// word has.
+//
 // A panel of int8 opens with one int32 a column, -128 times the sum of its weights: inputs
 // are stored plus 128, and a product that starts from there needs no correction.
 #ifndef WB_KERNELS_PANELS_H
@@ -30,16 +34,24 @@ KERNEL_INLINE size_t panel_bytes_of_f32(int k) {
     return (size_t)k * TILE_N * sizeof(float);
 }
 
+KERNEL_INLINE size_t panel_bytes_in_words_bf16(int k, const int word) {
+    return words_of(k, word) * TILE_N * (size_t)word * sizeof(uint16_t);
+}
+
 KERNEL_INLINE size_t panel_bytes_of_bf16(int k) {
-    return words_of(k, 2) * TILE_N * 2 * sizeof(uint16_t);
+    return panel_bytes_in_words_bf16(k, 2);
 }
 
 KERNEL_INLINE size_t panel_bytes_of_f16(int k) {
     return words_of(k, 2) * TILE_N * 2 * sizeof(uint16_t);  // rounded up to 64 bytes
 }
 
+KERNEL_INLINE size_t panel_bytes_in_words_i8(int k, const int word) {
+    return TILE_N * sizeof(int32_t) + words_of(k, word) * TILE_N * (size_t)word;
+}
+
 KERNEL_INLINE size_t panel_bytes_of_i8(int k) {
-    return TILE_N * sizeof(int32_t) + words_of(k, 4) * TILE_N * 4;
+    return panel_bytes_in_words_i8(k, 4);
 }
 
 KERNEL_INLINE int n_panels(int n) {
@@ -75,21 +87,28 @@ KERNEL_INLINE void convert_16(uint16_t *out, const float *x, int n, bool is_bf16
     }
 }
 
-KERNEL_INLINE void pack_panels_bf16(uint16_t *packed, const float *w, int n, int k) {
-    for (int j = 0; j < n; j += TILE_N, packed += words_of(k, 2) * TILE_N * 2) {
+KERNEL_INLINE void pack_panels_in_words_bf16(uint16_t *packed, const float *w, int n, int k,
+                                             const int word) {
+    const size_t panel_bytes = panel_bytes_in_words_bf16(k, word);
+    for (int j = 0; j < n; j += TILE_N, packed += panel_bytes / sizeof *packed) {
         const int columns = smaller(TILE_N, n - j);
-        if (columns < TILE_N) memset(packed, 0, panel_bytes_of_bf16(k));
+        if (columns < TILE_N) memset(packed, 0, panel_bytes);
         for (int k_from = 0; k_from < k; k_from += PACK_DEPTH) {
             uint16_t *rows = packed + (size_t)k_from * TILE_N;
-            const int n_words = smaller(k - k_from + 1, PACK_DEPTH) / 2;
+            const int n_words = smaller(k - k_from + word - 1, PACK_DEPTH) / word;
             for (int c = 0; c < columns; c++) {
                 uint16_t values[16];
                 convert_16(values, w + (size_t)(j + c) * (size_t)k + k_from, k - k_from, true);
                 for (int kw = 0; kw < n_words; kw++)
-                    memcpy(rows + ((size_t)kw * TILE_N + (size_t)c) * 2, values + 2 * kw, 4);
+                    memcpy(rows + ((size_t)kw * TILE_N + (size_t)c) * (size_t)word,
+                           values + word * kw, (size_t)word * sizeof *rows);
             }
         }
     }
+}
+
+KERNEL_INLINE void pack_panels_bf16(uint16_t *packed, const float *w, int n, int k) {
+    pack_panels_in_words_bf16(packed, w, n, k, 2);
 }
 
 KERNEL_INLINE void pack_panels_f16(uint16_t *packed, const float *w, int n, int k) {
@@ -109,26 +128,36 @@ KERNEL_INLINE void pack_panels_f16(uint16_t *packed, const float *w, int n, int 
     }
 }
 
-KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int32_t *start, int k) {
+KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int32_t *start, int k,
+                                  const int word) {
     int32_t sum = 0;
     for (int kk = 0; kk < k; kk++) sum += column[kk];
     *start = -128 * sum;
 
-    const int whole = k / 4;
-    for (int kw = 0; kw < whole; kw++) memcpy(rows + (size_t)kw * TILE_N * 4, column + 4 * kw, 4);
-    if (k % 4) memcpy(rows + (size_t)whole * TILE_N * 4, column + 4 * whole, (size_t)(k % 4));
+    const size_t row_bytes = TILE_N * (size_t)word;
+    const int whole = k / word;
+    for (int kw = 0; kw < whole; kw++)
+        memcpy(rows + (size_t)kw * row_bytes, column + word * kw, (size_t)word);
+    if (k % word)
+        memcpy(rows + (size_t)whole * row_bytes, column + word * whole, (size_t)(k % word));
+}
+
+KERNEL_INLINE void pack_panels_in_words_i8(int8_t *packed, const int8_t *w, int n, int k,
+                                           const int word) {
+    const size_t panel_bytes = panel_bytes_in_words_i8(k, word);
+    for (int j = 0; j < n; j += TILE_N, packed += panel_bytes) {
+        int32_t starts[TILE_N] = {0};
+        const int columns = smaller(TILE_N, n - j);
+        if (columns < TILE_N || k % word) memset(packed, 0, panel_bytes);
+        for (int c = 0; c < columns; c++)
+            pack_column_i8(packed + sizeof starts + word * c, w + (size_t)(j + c) * (size_t)k,
+                           starts + c, k, word);
+        memcpy(packed, starts, sizeof starts);
+    }
 }
 
 KERNEL_INLINE void pack_panels_i8(int8_t *packed, const int8_t *w, int n, int k) {
-    for (int j = 0; j < n; j += TILE_N, packed += panel_bytes_of_i8(k)) {
-        int32_t starts[TILE_N] = {0};
-        const int columns = smaller(TILE_N, n - j);
-        if (columns < TILE_N || k % 4) memset(packed, 0, panel_bytes_of_i8(k));
-        for (int c = 0; c < columns; c++)
-            pack_column_i8(packed + sizeof starts + 4 * c, w + (size_t)(j + c) * (size_t)k,
-                           starts + c, k);
-        memcpy(packed, starts, sizeof starts);
-    }
+    pack_panels_in_words_i8(packed, w, n, k, 4);
 }
 
 KERNEL_INLINE void cast_panels_f32_to_bf16(uint16_t *packed, const float *from, int n, int k) {

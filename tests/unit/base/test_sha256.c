@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/base.h"
@@ -77,11 +78,32 @@ static void test_fingerprint(void **state) {
     assert_true(first != second && second != wb_fingerprint(0, data, 64));
 }
 
+// Longer than the pieces in which a file is read, and no multiple of anything.
+static void test_fingerprint_of_a_file(void **state) {
+    (void)state;
+    const size_t n = (9 << 20) + 77;
+    char path[] = "/tmp/wattbert-test-XXXXXX";
+    uint8_t *data = malloc(n);
+    wb_random random = {.state = 2};
+    wb_file file;
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++) data[i] = (uint8_t)wb_random_next(&random);
+    close(mkstemp(path));
+    assert_int_equal(wb_file_write(path, data, n, NULL), WB_OK);
+    assert_int_equal(wb_file_map(&file, path, NULL), WB_OK);
+    assert_true(wb_fingerprint_file(3, &file) == wb_fingerprint(3, data, n));
+    wb_file_close(&file);
+    assert_true(wb_fingerprint_file(3, &file) == wb_fingerprint(3, NULL, 0));
+    unlink(path);
+    free(data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_a_million),
         cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_fingerprint_of_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

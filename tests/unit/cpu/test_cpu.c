@@ -32,6 +32,7 @@ static bool cpuinfo_has(const char *flag) {
     wb_file file;
     assert_int_equal(wb_file_read(&file, "/proc/cpuinfo", (size_t)16 << 20, NULL), WB_OK);
     const char *line = strstr((const char *)file.data, "\nflags");
+    if (!line) line = strstr((const char *)file.data, "\nFeatures");  // on Arm
     bool is_found = false;
     for (const char *word = line ? strchr(line, ':') : NULL; word && *word != '\n';) {
         word++;
@@ -74,6 +75,13 @@ static void test_flags_agree_with_the_kernel(void **state) {
     const bool has_tiles = has_avx512 && cpuinfo_has("amx_tile") && has_tile_permission();
     assert_int_equal((cpu.flags & WB_CPU_AMX_INT8) != 0, has_tiles && cpuinfo_has("amx_int8"));
     assert_int_equal((cpu.flags & WB_CPU_AMX_BF16) != 0, has_tiles && cpuinfo_has("amx_bf16"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON) != 0, cpuinfo_has("asimd"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_DOTPROD) != 0, cpuinfo_has("asimddp"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_I8MM) != 0, cpuinfo_has("i8mm"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_BF16) != 0,
+                     cpuinfo_has("asimd") && cpuinfo_has("bf16"));
+    assert_int_equal((cpu.flags & WB_CPU_NEON_FP16) != 0,
+                     cpuinfo_has("fphp") && cpuinfo_has("asimdhp"));
 }
 
 static void test_limit(void **state) {
@@ -90,6 +98,10 @@ static void test_limit(void **state) {
     assert_int_equal(wb_cpu_limit(all, "avx2"), avx2);
     assert_int_equal(wb_cpu_limit(all, "scalar"), 0);
     assert_int_equal(wb_cpu_limit(0, "avx512"), 0);  // lowers, never raises
+    const uint32_t neon = WB_CPU_NEON | WB_CPU_NEON_I8MM;
+    assert_int_equal(wb_cpu_limit(neon, "neon"), neon);
+    assert_int_equal(wb_cpu_limit(neon, "scalar"), 0);
+    assert_int_equal(wb_cpu_limit(all, "neon"), 0);
 }
 
 static void test_affinity_mask_bounds_threads(void **state) {
@@ -111,9 +123,46 @@ static void test_affinity_mask_bounds_threads(void **state) {
     assert_int_equal(sched_setaffinity(0, mask_bytes, mask), 0);
     assert_int_equal(one.n_threads, 1);
     assert_int_equal(one.n_cores, 1);
+    assert_int_equal(one.n_cpus, 1);
+    assert_int_equal(one.cpus[0], first);
+    assert_int_equal(all.n_cpus, all.n_threads);
     assert_int_equal(one.l2_bytes, all.l2_bytes);
     wb_free(bound);
     wb_free(mask);
+}
+
+static void expect_order(const wb_cpu *cpu, const int *expected, int n) {
+    assert_int_equal(cpu->n_cpus, n);
+    for (int i = 0; i < n; i++) assert_int_equal(cpu->cpus[i], expected[i]);
+}
+
+// The order of threads on a machine that is only described; mask "": all of it.
+static wb_cpu order_of(const char *machine, const char *mask_list) {
+    hwloc_topology_t topology;
+    wb_cpu cpu = {.n_cpus = 77};
+    assert_int_equal(hwloc_topology_init(&topology), 0);
+    assert_int_equal(hwloc_topology_set_synthetic(topology, machine), 0);
+    assert_int_equal(hwloc_topology_load(topology), 0);
+    hwloc_bitmap_t mask = hwloc_bitmap_dup(hwloc_topology_get_topology_cpuset(topology));
+    if (mask_list[0]) hwloc_bitmap_list_sscanf(mask, mask_list);
+    wb_topology_order(&cpu, topology, mask);
+    hwloc_bitmap_free(mask);
+    hwloc_topology_destroy(topology);
+    return cpu;
+}
+
+// One thread of each core first, a package and a cache full before the next.
+static void test_order_of_threads(void **state) {
+    (void)state;
+    wb_cpu cpu = order_of("package:2 l3cache:2 core:2 pu:2", "");
+    expect_order(&cpu, (const int[]){0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15}, 16);
+    cpu = order_of("package:2 l3cache:2 core:2 pu:2", "3,6-9");
+    expect_order(&cpu, (const int[]){3, 6, 8, 7, 9}, 5);
+    // Packages, then siblings, take turns in the system's numbers, as on many servers.
+    cpu = order_of("package:2 core:2 pu:2(indexes=0,4,2,6,1,5,3,7)", "");
+    expect_order(&cpu, (const int[]){0, 2, 1, 3, 4, 6, 5, 7}, 8);
+    cpu = order_of("package:1 pu:3", "");
+    expect_order(&cpu, (const int[]){0, 1, 2}, 3);
 }
 
 static void test_sysfs_agrees_with_hwloc(void **state) {
@@ -131,6 +180,7 @@ static void test_sysfs_agrees_with_hwloc(void **state) {
     wb_free(mask);
     assert_int_equal(sysfs.n_threads, hwloc.n_threads);
     assert_int_equal(sysfs.n_cores, hwloc.n_cores);
+    expect_order(&sysfs, hwloc.cpus, hwloc.n_cpus);
     assert_int_equal(sysfs.l1d_bytes, hwloc.l1d_bytes);
     assert_int_equal(sysfs.l2_bytes, hwloc.l2_bytes);
     assert_int_equal(sysfs.l3_bytes, hwloc.l3_bytes);
@@ -187,6 +237,7 @@ static void test_siblings_share_a_core(void **state) {
     const wb_cpu three = read_machine((const int[]){4, 5, 1}, 3);  // 4 alone, 1 and 5 together
     assert_int_equal(three.n_threads, 3);
     assert_int_equal(three.n_cores, 2);
+    expect_order(&three, (const int[]){1, 4, 5}, 3);
     assert_int_equal(three.l1d_bytes, 0);  // cpu1, the first, has no cache files
     const wb_cpu upper = read_machine((const int[]){4, 5, 6, 7}, 4);
     assert_int_equal(upper.n_cores, 4);
@@ -204,6 +255,7 @@ static void test_nothing_known(void **state) {
     const wb_cpu cpu = read_machine((const int[]){20, 21, 22}, 3);
     assert_int_equal(cpu.n_threads, 3);
     assert_int_equal(cpu.n_cores, 3);
+    expect_order(&cpu, (const int[]){20, 21, 22}, 3);
     assert_int_equal(cpu.l1d_bytes + cpu.l2_bytes + cpu.l3_bytes, 0);
 }
 
@@ -225,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_flags_agree_with_the_kernel),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_affinity_mask_bounds_threads),
+        cmocka_unit_test(test_order_of_threads),
         cmocka_unit_test(test_sysfs_agrees_with_hwloc),
         cmocka_unit_test(test_siblings_share_a_core),
         cmocka_unit_test(test_nothing_known),
