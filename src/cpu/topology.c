@@ -6,6 +6,7 @@
 #include "cpu/topology.h"
 
 #include <errno.h>
+#include <hwloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,6 @@
 #ifndef WB_CPU_TOPOLOGY_H
 #define WB_CPU_TOPOLOGY_H
 
-#include <hwloc.h>
 #include <sched.h>
 
 #include "cpu/cpu.h"
@@ -22,7 +21,12 @@ void wb_topology_from_sysfs(wb_cpu *cpu, const char *root, const cpu_set_t *mask
 // be had.
 cpu_set_t *wb_topology_mask(size_t *mask_bytes);
 
+// hwloc's own, named here so that what needs no hwloc builds without its header.
+struct hwloc_topology;
+struct hwloc_bitmap_s;
+
 // cpu->cpus[n_cpus] <- the hardware threads in mask, in the order of a topology.
-void wb_topology_order(wb_cpu *cpu, hwloc_topology_t topology, hwloc_const_bitmap_t mask);
+void wb_topology_order(wb_cpu *cpu, struct hwloc_topology *topology,
+                       const struct hwloc_bitmap_s *mask);
 
 #endif

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <hwloc.h>
 
 #include "cpu/cpu.h"
 #include "cpu/topology.h"
