@@ -24,16 +24,3 @@ study --technique bf16+sorted >/dev/null
 awk -f "$SOURCE/tests/cli/show.awk" out/deep/results.csv | cut -d '|' -f 1-2
 echo "set aside:"
 awk -f "$SOURCE/tests/cli/show.awk" out/deep/results.csv.old | cut -d '|' -f 1-2
-# Scales that are given, made from a training file, or neither.
-rm -rf out
-study --technique i8-static+packed >/dev/null
-awk -f "$SOURCE/tests/cli/show.awk" out/deep/results.csv | cut -d '|' -f 1,9,10
-"$WATTBERT" quantize "$MODEL" --calibrate reviews.tsv --task sst2 -o given >/dev/null
-study --technique i8-static,i8-static+packed --scales given >/dev/null
-awk -f "$SOURCE/tests/cli/show.awk" out/deep/results.csv | cut -d '|' -f 1,9,10
-mkdir -p glue/SST-2
-cp reviews.tsv glue/SST-2/dev.tsv
-head -n 40 "$SOURCE/demo/reviews.tsv" >glue/SST-2/train.tsv
-study --technique i8-static+packed --data glue >/dev/null
-awk -f "$SOURCE/tests/cli/show.awk" out/deep/results.csv | cut -d '|' -f 1,9,10
-grep -o '"texts": [0-9]*' out/deep/scales/*.json
