@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rung of AVX-VNNI (Alder Lake, Sierra Forest and later: VNNI without AVX-512): int8 products,
-// over the panels that the AVX2 set packs. Never run on hardware by this project yet: checkkernels
+// over the panels that the AVX2 set packs. Where the CPU has no such instruction, checkkernels
 // checks the same source with the instruction emulated (tests/kernels/emulated_vnni.c).
 #include "kernels/avx2_vnni/bytes.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rung of AVX512-FP16 (Sapphire Rapids and later): f16 products with f16's own arithmetic, over
-// the panels that the AVX-512 set packs. Never run on hardware by this project yet: checkkernels
+// the panels that the AVX-512 set packs. Where the CPU has no such arithmetic, checkkernels
 // checks the same source with each instruction emulated (tests/kernels/emulated_f16.c).
 #include "kernels/avx512_fp16/halves.h"
 

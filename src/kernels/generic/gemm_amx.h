@@ -12,8 +12,8 @@
 // a x b tiles of sums take a b + min(a, b) + 1 registers and (a + b) / (a b) loads a product: 2 x 2
 // is the least that eight allow, one load of 8 cycles for each product of 16. Up to 16 rows are 1 x
 // 4 instead: a product's 52 cycles of latency need four chains (Intel's Optimization Reference
-// Manual on AMX). Never run on hardware by this project yet: checkkernels runs the same source over
-// an emulated unit (tests/kernels/emulated_tiles.h).
+// Manual on AMX). Where the CPU has no AMX, checkkernels runs the same source over an emulated unit
+// (tests/kernels/emulated_tiles.h).
 #ifndef WB_KERNELS_GEMM_AMX_H
 #define WB_KERNELS_GEMM_AMX_H
 
