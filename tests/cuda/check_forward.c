@@ -154,8 +154,8 @@ static void run_gpu(check *c, const wb_cuda_door *door, wb_cuda *cuda, const wb_
     wb_free(again);
 }
 
-// Every component of a captured batch runs, twice; capturing changes no later forward; what was given
-// back is gone.
+// Every component of a captured batch runs, twice; capturing changes no later forward; what was
+// given back is gone.
 static void run_components(check *c, const wb_cuda_door *door, wb_cuda *cuda,
                            const wb_id_lists *lists, const float *logits, size_t n) {
     wb_error err;
