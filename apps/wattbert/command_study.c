@@ -102,7 +102,7 @@ static int parse(study_arguments *a, int argc, char **argv, char ***words, int *
         {"cache", "DIR", CACHE_HELP, APP_STRING, &o->cache, 0, 0},
         {"batch-size", "N", "texts a padded batch, default 16", APP_INT, &o->batch_size, 1, 65536},
         {"padded-length", "N", "tokens a padded text (128)", APP_INT, &o->padded_length, 3, 1e6},
-        {"memory", "MB", "of weights kept open at once, default a quarter of the machine's",
+        {"memory", "MB", "of engines kept open, default a quarter of the host's, half of a GPU's",
          APP_INT, &a->memory_mb, 1, 1e8},
         {"label-order", "I,J,..", "GLUE's label of each output; default: by name, or found",
          APP_STRING, &o->label_order, 0, 0},
@@ -160,8 +160,10 @@ static void complete(study_arguments *a) {
     if (o->idle_s < 0.0) o->idle_s = q ? 0.5 : 2.0;
     o->seed = (uint64_t)a->seed;
     const size_t host = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-    const size_t memory = is_gpu ? o->gpu.memory_bytes : host;
-    o->engine_bytes = a->memory_mb > 0 ? (size_t)a->memory_mb << 20 : memory / 4;
+    // The other half of a GPU's is for the engine being opened, captured activations and the
+    // driver.
+    const size_t most = is_gpu ? o->gpu.memory_bytes / 2 : host / 4;
+    o->engine_bytes = a->memory_mb > 0 ? (size_t)a->memory_mb << 20 : most;
     a->carbon.g_per_kwh = a->carbon_intensity;
 }
 
@@ -188,6 +190,7 @@ typedef struct study {
     study_pair pairs[STUDY_MAX_PAIRS];
     study_choice choices[STUDY_MAX_CELLS];
     int n_pairs, n_choices;
+    int n_failed;  // rows
     wb_meter *meter;
     study_store store;
     progress progress;
@@ -240,6 +243,18 @@ static double group_deadline_s(const study *s, int n_left) {
     return limit_s > 0.0 ? now_s + (limit_s - now_s) / n_left : INFINITY;
 }
 
+static void tell_failed(study *s, const study_group *g) {
+    int n = 0;
+    for (int i = 0; i < g->n_cells; i++) n += g->cells[i].is_failed;
+    if (n == 0) return;
+    s->n_failed += n;
+    progress_wipe(&s->progress);
+    fprintf(stderr,
+            "wattbert: note: %d of %d techniques of %s found no memory, their rows say for what, "
+            "--resume tries again\n",
+            n, g->n_cells, g->pair->task->name);
+}
+
 static void tell_unmeasured(study *s, const study_group *g) {
     int n = 0;
     for (int i = 0; i < g->n_cells; i++) n += !g->cells[i].is_done;
@@ -266,6 +281,7 @@ static wb_status run_group(study *s, int pair, wb_error *err) {
         status = group_score(&g, err);
         if (!status) tell_order(s, &g);
         if (!status) status = group_measure(&g, err);
+        if (!status) tell_failed(s, &g);
         if (!status) tell_unmeasured(s, &g);
         // What was measured before a failure is kept; the failure is what is told.
         if (status) (void)group_put_unfinished(&g, NULL);
@@ -300,17 +316,17 @@ static int run(study *s) {
     progress_open(&s->progress);
     s->started_ns = wb_clock_ns();
     for (int i = 0; !status && i < s->n_pairs; i++) status = run_group(s, i, &err);
-    int code;
-    if (!status) {
-        code = finish(s);
-    } else {
-        progress_wipe(&s->progress);
-        code =
-            status == WB_ERR_CANCELLED
-                ? app_fail(EXIT_MACHINE, "study: interrupted, %s has %d rows, go on with --resume",
-                           s->store.path, s->store.table.n_rows)
-                : app_fail_error(&err, NULL);
-    }
+    int code = EXIT_OK;
+    // A failure late in a long study leaves the report of what came before it.
+    if (!status || (status != WB_ERR_CANCELLED && s->store.table.n_rows > 0)) code = finish(s);
+    progress_wipe(&s->progress);
+    if (status == WB_ERR_CANCELLED)
+        code = app_fail(EXIT_MACHINE, "study: interrupted, %s has %d rows, go on with --resume",
+                        s->store.path, s->store.table.n_rows);
+    else if (status)
+        code = app_fail_error(&err, NULL);
+    else if (code == EXIT_OK && s->n_failed > 0)
+        code = EXIT_MACHINE;
     wb_meter_close(s->meter);
     store_close(&s->store);
     return code;

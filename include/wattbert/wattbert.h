@@ -190,7 +190,9 @@ typedef struct wb_plan_info {
     wb_cache_state cache_state;
     const char *cache;  // "read from sst2/sst2.f32.avx512.wattbert", or what else became of it and
                         // why; "" where none was asked for
-    const char *pinning;  // "cpus 0 2 4 6", or "not pinned: " and why; "" where not asked for
+    const char *pinning;       // "cpus 0 2 4 6", or "not pinned: " and why; "" where not asked for
+    uint64_t workspace_bytes;  // of a GPU's memory besides the weights, as long as the engine is
+                               // open; 0 on a CPU
 } wb_plan_info;
 
 // ---- Engines --------------------------------------------------------------
@@ -248,6 +250,7 @@ typedef struct wb_run {
 // run may be NULL. Allocates nothing. On a CPU a text's logits are the same bits alone, in any
 // batch and on any number of threads; on a GPU sums may be ordered by the size of the batch.
 //   WB_ERR_ARGUMENT  inputs of another model
+//   WB_ERR_MEMORY    the GPU had no room for what its driver needs besides; the engine stays usable
 //   WB_ERR_DEVICE    the GPU was lost or failed: this engine can only be closed, and is not
 //   replaced
 //                    by the CPU
@@ -311,8 +314,8 @@ typedef enum wb_component {
 // *out <- the first batches of inputs whose activations fit max_bytes (at least
 // one), run once and captured, so that a component can be replayed alone on
 // exactly what it sees inside the forward pass. engine and inputs must outlive it. On a GPU
-// max_bytes are of its memory, and the engine keeps what was captured last: an older replay then
-// fails with WB_ERR_ARGUMENT.
+// max_bytes are of its memory, which wb_replay_close() gives back, and the engine keeps what was
+// captured last: an older replay then fails with WB_ERR_ARGUMENT.
 WB_CHECKED WB_API wb_status wb_replay_open(wb_replay **out, wb_engine *engine,
                                            const wb_inputs *inputs, size_t max_bytes,
                                            wb_error *err);

@@ -59,7 +59,8 @@ static wb_status open_one(wb_gpu_capture *c, wb_cuda *cuda, const wb_slot *slot,
                                  "logits", NULL, err);
     c->logits = logits;
     for (int i = 0; i < n_flows && !status; i++)
-        status = wb_flow_open(&c->flows[i], &cuda->gpu.weights, plan, flow_rows(cuda, l, i), err);
+        status =
+            wb_flow_open(&c->flows[i], &cuda->gpu.weights, plan, flow_rows(cuda, l, i), NULL, err);
     if (!status)
         status =
             wb_device_check(cudaMemcpy(c->block, slot->block, l->n_bytes, cudaMemcpyHostToDevice),

@@ -16,7 +16,7 @@
 #include "plan/plan.h"
 #include "plan/scales.h"
 
-enum { WB_CUDA_DOOR = 1 };  // changes with every change of this file
+enum { WB_CUDA_DOOR = 2 };  // changes with every change of this file
 
 typedef struct wb_cuda wb_cuda;  // a model on a GPU
 
@@ -40,7 +40,8 @@ typedef struct wb_cuda_setup {
 typedef enum wb_cuda_task {
     WB_CUDA_FORWARD,  // lists -> logits
     WB_CUDA_CAPTURE,  // keeps on the GPU what flows between the components of the first batches
-    WB_CUDA_REPLAY    // one component once over what was captured
+    WB_CUDA_REPLAY,   // one component once over what was captured
+    WB_CUDA_RELEASE   // gives back what was captured
 } wb_cuda_task;
 
 typedef struct wb_cuda_job {
@@ -57,8 +58,9 @@ typedef struct wb_cuda_job {
 
 // What a plan on this GPU runs, for wb_plan_info; filled by open.
 typedef struct wb_cuda_words {
-    char kernels[256];       // "cublaslt_f16 attention_flash_sm90 rowwise_cuda"
-    uint64_t weights_bytes;  // on the GPU
+    char kernels[256];         // "cublaslt_f16 attention_flash_sm90 rowwise_cuda"
+    uint64_t weights_bytes;    // on the GPU
+    uint64_t workspace_bytes;  // on the GPU besides: what batches are written to
 } wb_cuda_words;
 
 typedef struct wb_cuda_door {
@@ -71,6 +73,7 @@ typedef struct wb_cuda_door {
     wb_status (*open)(wb_cuda **out, wb_cuda_words *words, const wb_cuda_setup *setup,
                       wb_error *err);
     // Returns when the results are on the host. One thread at a time.
+    // WB_ERR_MEMORY: the job was not done, another may be.
     // WB_ERR_DEVICE: the GPU was lost or a kernel failed; the object can only be closed then.
     wb_status (*run)(wb_cuda *cuda, wb_cuda_job *job, wb_error *err);
     void (*close)(wb_cuda *cuda);

@@ -10,8 +10,12 @@ enum { LEAST_COMPUTE_MAJOR = 8 };  // Ampere: bf16, asynchronous copies to share
 
 wb_status wb_device_check(unsigned code, const char *what, wb_error *err) {
     if (code == cudaSuccess) return WB_OK;
-    return wb_fail(err, WB_ERR_DEVICE, 0, "%s: the GPU says \"%s\" (%s)", what,
-                   cudaGetErrorString((cudaError_t)code), cudaGetErrorName((cudaError_t)code));
+    // A graph or a kernel's first launch may find no room; the GPU is as good as before.
+    const bool is_memory = code == cudaErrorMemoryAllocation;
+    if (is_memory) (void)cudaGetLastError();
+    return wb_fail(err, is_memory ? WB_ERR_MEMORY : WB_ERR_DEVICE, 0,
+                   "%s: the GPU says \"%s\" (%s)", what, cudaGetErrorString((cudaError_t)code),
+                   cudaGetErrorName((cudaError_t)code));
 }
 
 // Out of memory is told apart from a device that fails.

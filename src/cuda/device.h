@@ -25,7 +25,8 @@ static inline size_t wb_cell_bytes(wb_cell cell) {
                                                          : 1;
 }
 
-// WB_OK where code, a cudaError_t, is success; else WB_ERR_DEVICE with what was attempted.
+// WB_OK where code, a cudaError_t, is success; else WB_ERR_DEVICE with what was attempted, or
+// WB_ERR_MEMORY where only memory was short.
 wb_status wb_device_check(unsigned code, const char *what, wb_error *err);
 
 // *out <- zeroed device memory of the current device, or NULL where n_bytes is 0. WB_ERR_MEMORY

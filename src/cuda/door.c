@@ -59,7 +59,8 @@ static void describe(wb_cuda_words *words, const wb_cuda *cuda) {
     static const char *const names[WB_N_PRECISIONS] = {"f32", "bf16", "f16", "i8",
                                                        "i8",  "tf32", "fp8", "fp8"};
     const wb_plan *plan = cuda->gpu.plan;
-    *words = (wb_cuda_words){.weights_bytes = cuda->gpu.weights.n_bytes};
+    *words = (wb_cuda_words){.weights_bytes = cuda->gpu.weights.n_bytes,
+                             .workspace_bytes = cuda->workspace_bytes};
     size_t length = 0;
     for (int p = 0; p < WB_N_PRECISIONS; p++) {
         char word[24];
@@ -103,9 +104,11 @@ static wb_status open_all(wb_cuda *cuda, const wb_cuda_setup *setup, wb_error *e
     if (!status)
         status = wb_device_check(cudaStreamCreateWithFlags(&gpu->stream, cudaStreamNonBlocking),
                                  "making a stream", err);
-    if (!status) status = wb_products_open(&gpu->products, err);
+    if (!status) status = wb_products_open(&gpu->products, &cuda->workspace_bytes, err);
     if (!status) status = wb_gpu_weights_open(&gpu->weights, setup, gpu->stream, err);
-    if (!status) status = wb_gpu_workspace_open(&gpu->workspace, &gpu->weights, setup->plan, err);
+    if (!status)
+        status = wb_gpu_workspace_open(&gpu->workspace, &gpu->weights, setup->plan,
+                                       &cuda->workspace_bytes, err);
     if (!status) status = wb_cuda_slots_open(cuda, err);
     // Blocks were cleared on another stream.
     if (!status) status = wb_device_check(cudaDeviceSynchronize(), "preparing the GPU", err);
@@ -144,6 +147,7 @@ static wb_status run_job(wb_cuda *cuda, wb_cuda_job *job, wb_error *err) {
             case WB_CUDA_FORWARD: status = wb_cuda_forward(cuda, job, err); break;
             case WB_CUDA_CAPTURE: status = wb_cuda_capture(cuda, job, err); break;
             case WB_CUDA_REPLAY: status = wb_cuda_replay(cuda, job, err); break;
+            case WB_CUDA_RELEASE: wb_cuda_capture_close(cuda); break;
         }
     cuda->is_lost = status == WB_ERR_DEVICE;
     return status;

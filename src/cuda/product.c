@@ -291,14 +291,14 @@ wb_status wb_products_run(wb_products *s, const wb_gpu_product *p, wb_stream str
 
 // ---- The library ----
 
-wb_status wb_products_open(wb_products **out, wb_error *err) {
+wb_status wb_products_open(wb_products **out, size_t *total, wb_error *err) {
     *out = NULL;
     wb_products *s = wb_alloc_zeroed(sizeof *s);
     if (!s) return wb_fail(err, WB_ERR_MEMORY, 0, "matrix products");
     wb_status status = wb_cublaslt_open(&s->lt, err);
     if (!status)
         status = wb_device_alloc(&s->workspace, (size_t)WORKSPACE_MB << 20,
-                                 "workspace of matrix products", NULL, err);
+                                 "workspace of matrix products", total, err);
     if (!status) status = wb_device_check(cudaEventCreate(&s->begin), "making an event", err);
     if (!status) status = wb_device_check(cudaEventCreate(&s->end), "making an event", err);
     if (status) {

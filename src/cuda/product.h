@@ -28,7 +28,8 @@ typedef struct wb_gpu_product {
 
 typedef struct wb_products wb_products;  // the library, its workspace and what was found out
 
-wb_status wb_products_open(wb_products **out, wb_error *err);
+// total as in wb_device_alloc.
+wb_status wb_products_open(wb_products **out, size_t *total, wb_error *err);
 void wb_products_close(wb_products *products);
 
 // *is_possible <- whether the library has an algorithm for this product as a whole. The first call

@@ -17,7 +17,7 @@ static const uint64_t SPIN_NS = 250000;
 // ---- Slots ----
 
 static wb_status open_slot(wb_slot *slot, const wb_plan *plan, const wb_input_layout *most,
-                           wb_error *err) {
+                           size_t *total, wb_error *err) {
     const size_t logits_bytes =
         (size_t)most->n_texts * (size_t)plan->shape.n_labels * sizeof(float);
     slot->index = -1;
@@ -28,7 +28,7 @@ static wb_status open_slot(wb_slot *slot, const wb_plan *plan, const wb_input_la
     wb_status status = wb_pinned_alloc(&slot->block, most->n_bytes, "ids of a batch", err);
     if (!status) status = wb_pinned_alloc(&logits, logits_bytes, "logits", err);
     slot->logits = slot->on_gpu.logits = logits;
-    if (!status) status = wb_device_alloc(&block, most->n_bytes, "ids of a batch", NULL, err);
+    if (!status) status = wb_device_alloc(&block, most->n_bytes, "ids of a batch", total, err);
     slot->on_gpu.block = block;
     if (!status)
         status = wb_device_check(
@@ -42,7 +42,7 @@ wb_status wb_cuda_slots_open(wb_cuda *cuda, wb_error *err) {
     const wb_input_layout most = wb_input_layout_of(plan->max_rows, plan->max_texts);
     wb_status status = WB_OK;
     for (int i = 0; i < WB_N_SLOTS && !status; i++)
-        status = open_slot(&cuda->slots[i], plan, &most, err);
+        status = open_slot(&cuda->slots[i], plan, &most, &cuda->workspace_bytes, err);
     return status;
 }
 

@@ -41,7 +41,8 @@ typedef struct wb_gpu_capture {
 struct wb_cuda {
     wb_gpu gpu;
     int ordinal;
-    bool is_lost;  // after WB_ERR_DEVICE only close is left
+    size_t workspace_bytes;  // on the GPU besides the weights; of captures nothing
+    bool is_lost;            // after WB_ERR_DEVICE only close is left
     wb_slot slots[WB_N_SLOTS];
     wb_batch_graph graphs[WB_MOST_GRAPHS];
     int n_graphs;

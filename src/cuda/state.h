@@ -100,12 +100,12 @@ typedef struct wb_gpu_workspace {
 
 // A flow's two arrays for some rows; whether narrow needs its own depends on the plan.
 wb_status wb_flow_open(wb_flow *flow, const wb_gpu_weights *weights, const wb_plan *plan,
-                       size_t n_rows, wb_error *err);
+                       size_t n_rows, size_t *total, wb_error *err);
 void wb_flow_close(wb_flow *flow);
 size_t wb_flow_bytes(const wb_gpu_weights *weights, const wb_plan *plan, size_t n_rows);
 
 wb_status wb_gpu_workspace_open(wb_gpu_workspace *workspace, const wb_gpu_weights *weights,
-                                const wb_plan *plan, wb_error *err);
+                                const wb_plan *plan, size_t *total, wb_error *err);
 void wb_gpu_workspace_close(wb_gpu_workspace *workspace);
 
 // ---- linear.c: one product, with what the library cannot do in its epilogue done after it ----

@@ -21,20 +21,20 @@ size_t wb_flow_bytes(const wb_gpu_weights *weights, const wb_plan *plan, size_t 
 }
 
 wb_status wb_flow_open(wb_flow *flow, const wb_gpu_weights *weights, const wb_plan *plan,
-                       size_t n_rows, wb_error *err) {
+                       size_t n_rows, size_t *total, wb_error *err) {
     *flow = (wb_flow){0};
     const size_t d = (size_t)plan->shape.d_model;
     void *scale = NULL;
     wb_status status = wb_device_alloc(&flow->x, n_rows * d * wb_cell_bytes(weights->x_cell),
-                                       "activations", NULL, err);
+                                       "activations", total, err);
     // Whatever the next matrix reads fits in f32's bytes.
     if (!status && has_narrow(weights, plan))
         status = wb_device_alloc(&flow->narrow, n_rows * d * sizeof(float),
-                                 "activations for the next product", NULL, err);
+                                 "activations for the next product", total, err);
     else if (!status)
         flow->narrow = flow->x;
     if (!status)
-        status = wb_device_alloc(&scale, n_rows * sizeof(float), "scales of rows", NULL, err);
+        status = wb_device_alloc(&scale, n_rows * sizeof(float), "scales of rows", total, err);
     flow->scale = scale;
     if (status) wb_flow_close(flow);
     return status;
@@ -63,7 +63,7 @@ typedef struct block {
 } block;
 
 wb_status wb_gpu_workspace_open(wb_gpu_workspace *w, const wb_gpu_weights *weights,
-                                const wb_plan *plan, wb_error *err) {
+                                const wb_plan *plan, size_t *total, wb_error *err) {
     *w = (wb_gpu_workspace){0};
     const wb_input_layout most = wb_input_layout_of(plan->max_rows, plan->max_texts);
     const size_t m = (size_t)most.m, n_texts = (size_t)most.n_texts;
@@ -96,10 +96,10 @@ wb_status wb_gpu_workspace_open(wb_gpu_workspace *w, const wb_gpu_weights *weigh
         {&w->scores, count_scores(plan) * y, "scores of materialised attention"},
         {&pre_logits, n_texts * d * sizeof(float), "the classifier's first layer"},
     };
-    wb_status status = wb_flow_open(&w->x, weights, plan, m, err);
-    if (!status) status = wb_flow_open(&w->pooled, weights, plan, n_texts, err);
+    wb_status status = wb_flow_open(&w->x, weights, plan, m, total, err);
+    if (!status) status = wb_flow_open(&w->pooled, weights, plan, n_texts, total, err);
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks && !status; i++)
-        status = wb_device_alloc(blocks[i].out, blocks[i].n_bytes, blocks[i].what, NULL, err);
+        status = wb_device_alloc(blocks[i].out, blocks[i].n_bytes, blocks[i].what, total, err);
     w->row_scale = row_scale;
     w->integers = integers;
     w->pre_logits = pre_logits;

@@ -38,6 +38,7 @@ static void describe_device(wb_engine *engine) {
     info->isa = is_cuda ? board->isa : engine->kernels.isa;
     info->kernels = is_cuda ? board->words.kernels : engine->words.kernels;
     info->weights_bytes = is_cuda ? board->words.weights_bytes : engine->weights->n_bytes;
+    info->workspace_bytes = is_cuda ? board->words.workspace_bytes : 0;
     info->fallback = engine->fallback;
     info->cache_state = engine->cache.state;
     info->cache = engine->cache.words;

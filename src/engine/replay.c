@@ -162,8 +162,16 @@ wb_status wb_replay_open(wb_replay **out, wb_engine *engine, const wb_inputs *in
     return WB_OK;
 }
 
+// Gigabytes of the GPU's memory; unless they are a younger replay's.
+static void release_on_gpu(const wb_replay *replay) {
+    wb_board *board = &replay->engine->board;
+    wb_cuda_job job = {.task = WB_CUDA_RELEASE};
+    if (replay->capture_index == board->n_captures) (void)wb_board_run(board, &job, NULL);
+}
+
 void wb_replay_close(wb_replay *replay) {
     if (!replay) return;
+    if (replay->engine->board.cuda) release_on_gpu(replay);
     for (int i = 0; i < replay->n_captures; i++)
         close_capture(&replay->captures[i], count_flows(replay->engine));
     wb_free(replay->captures);

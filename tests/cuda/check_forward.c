@@ -154,7 +154,8 @@ static void run_gpu(check *c, const wb_cuda_door *door, wb_cuda *cuda, const wb_
     wb_free(again);
 }
 
-// Every component of a captured batch runs, twice; capturing changes no later forward.
+// Every component of a captured batch runs, twice; capturing changes no later forward; what was
+// given back is gone.
 static void run_components(check *c, const wb_cuda_door *door, wb_cuda *cuda,
                            const wb_id_lists *lists, const float *logits, size_t n) {
     wb_error err;
@@ -170,6 +171,10 @@ static void run_components(check *c, const wb_cuda_door *door, wb_cuda *cuda,
     job = (wb_cuda_job){.task = WB_CUDA_FORWARD, .lists = lists, .logits = again};
     check_ok(door->run(cuda, &job, &err), &err);
     if (memcmp(again, logits, n * sizeof *logits)) check_fail(c, "logits differ after a replay");
+    job = (wb_cuda_job){.task = WB_CUDA_RELEASE};
+    check_ok(door->run(cuda, &job, &err), &err);
+    job.task = WB_CUDA_REPLAY;
+    if (door->run(cuda, &job, &err) != WB_ERR_ARGUMENT) check_fail(c, "a replay of nothing");
     wb_free(again);
 }
 

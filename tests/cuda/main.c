@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
     cudaStream_t stream;
     check_gpu(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
     c.stream = stream;
-    check_ok(wb_products_open(&c.products, &err), &err);
+    check_ok(wb_products_open(&c.products, NULL, &err), &err);
     const int code = is_bench ? bench_run(&c, &bench) : run_checks(&c, bench.pattern);
     wb_products_close(c.products);
     check_gpu(cudaStreamDestroy(stream), "ending");

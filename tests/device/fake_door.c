@@ -7,6 +7,8 @@
 //     no-driver  old-driver  old-gpu  no-such-gpu     what probe answers instead of a GPU
 //     ampere        the GPU has no fp8
 //     no-memory     open fails for want of memory
+//     memory=MB     the GPU has so much; engines and captures take theirs of it
+//     full=N        from its N-th job on an engine finds no memory for it
 //     lost=N        the N-th job finds the GPU gone
 //     ms=N          a batch takes N milliseconds
 //
@@ -19,10 +21,13 @@
 
 struct wb_cuda {
     const wb_plan *plan;
-    wb_batch batch;  // [max_texts]
+    wb_batch batch;                    // [max_texts]
+    uint64_t n_bytes, captured_bytes;  // of the GPU's memory
     int n_jobs;
     bool is_lost, is_captured;
 };
+
+static uint64_t used_bytes;  // of all GPUs
 
 // The number behind a word of the script: 0 where the word stands alone, -1 where it is missing.
 static int script(const char *word) {
@@ -43,6 +48,30 @@ static void note(const char *call, const char *what, uint64_t a, uint64_t b) {
     if (!file) return;
     fprintf(file, "%s %s %llu %llu\n", call, what, (unsigned long long)a, (unsigned long long)b);
     fclose(file);
+}
+
+// ---- Memory ----
+
+static uint64_t memory_bytes(void) {
+    const int mb = script("memory");
+    return mb > 0 ? (uint64_t)mb * 1000000 : 80ull << 30;
+}
+
+// *held grows by n_bytes, or nothing is taken. The log has what is used by then.
+static wb_status take(uint64_t *held, uint64_t n_bytes, const char *what, wb_error *err) {
+    const uint64_t free_bytes = memory_bytes() - used_bytes;
+    if (n_bytes > free_bytes)
+        return wb_fail(err, WB_ERR_MEMORY, 0, "%s: %.1f MB of GPU memory wanted, %.1f MB free",
+                       what, (double)n_bytes * 1e-6, (double)free_bytes * 1e-6);
+    used_bytes += n_bytes;
+    *held += n_bytes;
+    note("memory", "-", used_bytes / 1000000, memory_bytes() / 1000000);
+    return WB_OK;
+}
+
+static void give_back(uint64_t *held) {
+    used_bytes -= *held;
+    *held = 0;
 }
 
 // ---- Probe ----
@@ -66,7 +95,7 @@ static wb_status probe(wb_cuda_device *out, int ordinal, wb_error *err) {
                             .compute_major = is_ampere ? 8 : 9,
                             .driver_version = 13000,
                             .runtime_version = 13000,
-                            .memory_bytes = 80ull << 30,
+                            .memory_bytes = memory_bytes(),
                             .has_bf16 = true,
                             .has_fp8 = !is_ampere,
                             .has_i8 = true};
@@ -89,6 +118,18 @@ static uint64_t bytes_of(const wb_matrix *matrix) {
     }
 }
 
+// As the GPU's: activations of a batch, scores where attention keeps them, integers of int8.
+static uint64_t workspace_bytes_of(const wb_plan *plan) {
+    const wb_shape *shape = &plan->shape;
+    const uint64_t n_rows = (uint64_t)plan->max_rows;
+    const uint64_t longest =
+        (uint64_t)(plan->packing == WB_PADDED ? plan->padded_length : shape->max_length);
+    uint64_t cells = (uint64_t)(shape->d_ff + 6 * shape->d_model);
+    if (plan->attention != WB_ATTENTION_FLASH) cells += longest * (uint64_t)shape->n_heads;
+    if (plan->matrices[0].precision == WB_I8_DYNAMIC) cells += 2 * (uint64_t)shape->d_ff;
+    return n_rows * cells * sizeof(float);
+}
+
 static bool needs_scales(const wb_plan *plan) {
     for (int i = 0; i < plan->n_matrices; i++)
         if (plan->matrices[i].precision == WB_I8_STATIC ||
@@ -99,6 +140,8 @@ static bool needs_scales(const wb_plan *plan) {
 
 static void close_door(wb_cuda *cuda) {
     if (!cuda) return;
+    give_back(&cuda->n_bytes);
+    give_back(&cuda->captured_bytes);
     note("close", "-", 0, 0);
     wb_free(cuda->batch.texts);
     wb_free(cuda);
@@ -116,15 +159,20 @@ static wb_status open_door(wb_cuda **out, wb_cuda_words *words, const wb_cuda_se
                        "the GPU has 12 MiB free, 640 MiB are needed, close what else runs on it");
     if (plan->device != WB_DEVICE_CUDA || (needs_scales(plan) && !setup->scales))
         return wb_fail(err, WB_ERR_ARGUMENT, 0, "a plan that no GPU can run");
+    for (int i = 0; i < plan->n_matrices; i++) words->weights_bytes += bytes_of(&plan->matrices[i]);
+    words->workspace_bytes = workspace_bytes_of(plan);
     wb_cuda *cuda = wb_alloc_zeroed(sizeof *cuda);
     if (!cuda) return wb_fail(err, WB_ERR_MEMORY, 0, "a scripted GPU");
     cuda->plan = plan;
     cuda->batch.texts = wb_alloc_array((size_t)plan->max_texts, sizeof *cuda->batch.texts);
-    if (!cuda->batch.texts) {
-        wb_free(cuda);
-        return wb_fail(err, WB_ERR_MEMORY, 0, "a scripted GPU");
+    wb_status status = WB_OK;
+    if (!cuda->batch.texts) status = wb_fail(err, WB_ERR_MEMORY, 0, "a scripted GPU");
+    if (!status)
+        status = take(&cuda->n_bytes, words->weights_bytes + words->workspace_bytes, "engine", err);
+    if (status) {
+        close_door(cuda);
+        return status;
     }
-    for (int i = 0; i < plan->n_matrices; i++) words->weights_bytes += bytes_of(&plan->matrices[i]);
     snprintf(words->kernels, sizeof words->kernels, "script_%s attention_%s_script",
              wb_precision_name(plan->matrices[0].precision), wb_attention_name(plan->attention));
     *out = cuda;
@@ -170,21 +218,34 @@ static void forward(wb_cuda *cuda, wb_cuda_job *job) {
     note("forward", "-", (uint64_t)job->lists->n_texts, (uint64_t)run.n_batches);
 }
 
-static void capture(wb_cuda *cuda, wb_cuda_job *job) {
+// Gives back what was captured before, as the GPU does.
+static wb_status capture(wb_cuda *cuda, wb_cuda_job *job, wb_error *err) {
     wb_batch_cursor cursor;
+    give_back(&cuda->captured_bytes);
+    cuda->is_captured = false;
     wb_batch_cursor_init(&cursor, cuda->plan, job->lists);
     const size_t row_bytes = (size_t)cuda->plan->shape.d_model * 13 * 2;
-    size_t used = 0;
+    size_t used = 0, captured = 0;
     job->n_tokens = 0;
     job->n_texts = 0;
     while (wb_batch_next(&cuda->batch, &cursor)) {
         used += (size_t)cuda->batch.n_rows * row_bytes;
         if (job->n_texts > 0 && used > job->max_bytes) break;
+        captured = used;
         job->n_tokens += cuda->batch.n_valid;
         job->n_texts += cuda->batch.n_texts;
     }
+    const wb_status status = take(&cuda->captured_bytes, captured, "activations", err);
+    if (status) return status;
     cuda->is_captured = true;
     note("capture", "-", (uint64_t)job->n_texts, job->n_tokens);
+    return WB_OK;
+}
+
+static void release(wb_cuda *cuda) {
+    give_back(&cuda->captured_bytes);
+    cuda->is_captured = false;
+    note("release", "-", 0, 0);
 }
 
 static wb_status run(wb_cuda *cuda, wb_cuda_job *job, wb_error *err) {
@@ -195,9 +256,12 @@ static wb_status run(wb_cuda *cuda, wb_cuda_job *job, wb_error *err) {
         return wb_fail(err, WB_ERR_DEVICE, 0,
                        "GPU 0 is lost (it fell off the bus), restart the machine");
     }
+    if (script("full") >= 0 && cuda->n_jobs >= script("full"))
+        return wb_fail(err, WB_ERR_MEMORY, 0, "recording a graph: the GPU says \"out of memory\"");
     switch (job->task) {
         case WB_CUDA_FORWARD: forward(cuda, job); return WB_OK;
-        case WB_CUDA_CAPTURE: capture(cuda, job); return WB_OK;
+        case WB_CUDA_CAPTURE: return capture(cuda, job, err);
+        case WB_CUDA_RELEASE: release(cuda); return WB_OK;
         case WB_CUDA_REPLAY: break;
     }
     if (!cuda->is_captured) return wb_fail(err, WB_ERR_ARGUMENT, 0, "nothing was captured");

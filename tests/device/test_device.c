@@ -205,7 +205,7 @@ static void test_techniques(void **state) {
         assert_string_equal(plan->isa, "sm_90");
         assert_string_equal(plan->fallback, "");
         assert_int_equal(strncmp(plan->kernels, "script_", 7), 0);
-        assert_true(plan->weights_bytes > 0);
+        assert_true(plan->weights_bytes > 0 && plan->workspace_bytes > 0);
         wb_engine_close(engine);
         n_run++;
     }
@@ -317,9 +317,27 @@ static void test_replay(void **state) {
     assert_int_equal(wb_replay_open(&second, engine, inputs, 1, NULL), WB_OK);
     wb_error err;
     assert_int_equal(wb_replay_run(first, WB_FFN, &err), WB_ERR_ARGUMENT);
-    assert_int_equal(wb_replay_run(second, WB_FFN, &err), WB_OK);
+    // Nor does the first give back what is the second's.
     wb_replay_close(first);
+    assert_int_equal(wb_replay_run(second, WB_FFN, &err), WB_OK);
     wb_replay_close(second);
+    wb_engine_close(engine);
+    wb_inputs_close(inputs);
+}
+
+// A job that finds no memory leaves the engine as it was.
+static void test_short_of_memory(void **state) {
+    const fixture *f = *state;
+    wb_inputs *inputs;
+    assert_int_equal(wb_inputs_open(&inputs, f->model, f->texts, N_TEXTS, 0, NULL), WB_OK);
+    play("");
+    wb_engine *engine = open_engine(f, "cuda", "f16-flash+packed");
+    float logits[N_TEXTS * N_LABELS];
+    wb_error err;
+    play("full=1");
+    assert_int_equal(wb_forward(engine, inputs, logits, NULL, &err), WB_ERR_MEMORY);
+    play("");
+    assert_int_equal(wb_forward(engine, inputs, logits, NULL, &err), WB_OK);
     wb_engine_close(engine);
     wb_inputs_close(inputs);
 }
@@ -357,6 +375,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_logits, stop_playing),
         cmocka_unit_test_teardown(test_inputs_of_another_model, stop_playing),
         cmocka_unit_test_teardown(test_replay, stop_playing),
+        cmocka_unit_test_teardown(test_short_of_memory, stop_playing),
         cmocka_unit_test_teardown(test_lost, stop_playing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -218,14 +218,21 @@ const wb_inputs *group_inputs(const study_group *g, const study_cell *cell) {
 
 static uint64_t count_engine_bytes(const study_group *g) {
     uint64_t n_bytes = 0;
-    for (int i = 0; i < g->n_cells; i++)
-        if (g->cells[i].engine) n_bytes += wb_engine_plan(g->cells[i].engine)->weights_bytes;
+    for (int i = 0; i < g->n_cells; i++) {
+        const wb_engine *engine = g->cells[i].engine;
+        if (!engine) continue;
+        n_bytes += wb_engine_plan(engine)->weights_bytes + wb_engine_plan(engine)->workspace_bytes;
+    }
     return n_bytes;
 }
 
-// Closes the least recently used engine; false where none may go. Not those of `mixed`: its plan
-// rests on timings and could come out differently the second time.
-static bool close_oldest(study_group *g, const study_cell *keep) {
+void cell_close_engine(study_cell *cell) {
+    wb_engine_close(cell->engine);
+    cell->engine = NULL;
+}
+
+// Not those of `mixed`: its plan rests on timings and could come out differently the second time.
+bool group_make_room(study_group *g, const study_cell *keep) {
     study_cell *oldest = NULL;
     for (int i = 0; i < g->n_cells; i++) {
         study_cell *cell = &g->cells[i];
@@ -234,8 +241,7 @@ static bool close_oldest(study_group *g, const study_cell *keep) {
         if (!oldest || cell->last_used < oldest->last_used) oldest = cell;
     }
     if (!oldest) return false;
-    wb_engine_close(oldest->engine);
-    oldest->engine = NULL;
+    cell_close_engine(oldest);
     return true;
 }
 
@@ -256,12 +262,22 @@ wb_status group_engine(study_group *g, study_cell *cell, wb_error *err) {
     options.cache = g->options->cache;
     options.pin = g->options->is_pinned;
     status = wb_engine_open(&cell->engine, g->model, &options, err);
-    // A GPU's memory holds workspaces besides the weights that are counted here.
-    while (status == WB_ERR_MEMORY && close_oldest(g, cell))
+    // Others may hold a part of a GPU's memory.
+    while (status == WB_ERR_MEMORY && group_make_room(g, cell))
         status = wb_engine_open(&cell->engine, g->model, &options, err);
-    while (!status && count_engine_bytes(g) > g->options->engine_bytes && close_oldest(g, cell))
+    while (!status && count_engine_bytes(g) > g->options->engine_bytes && group_make_room(g, cell))
         continue;
     return status;
+}
+
+wb_status cell_settle(study_cell *cell, wb_status status, const wb_error *problem) {
+    if (status != WB_ERR_UNSUPPORTED && status != WB_ERR_MEMORY) return status;
+    cell->is_skipped = true;
+    cell->is_failed = status == WB_ERR_MEMORY;
+    snprintf(cell->reason, sizeof cell->reason, "%s", problem->message);
+    if (cell->n_measured > 0) cell_flag(cell, "ended early: %s", problem->message);
+    cell_close_engine(cell);
+    return WB_OK;
 }
 
 // ---- Progress and flags -----------------------------------------------------

@@ -136,7 +136,9 @@ static wb_status measure_round(study_group *g, const int *order, int round, wb_e
         if (cell->is_done || cell->is_skipped) continue;
         if (since_start_s(g) > g->deadline_s) break;
         group_progress(g, cell, step);
-        status = measure_window(g, cell, err);
+        do status = measure_window(g, cell, err);
+        while (status == WB_ERR_MEMORY && group_make_room(g, cell));
+        status = cell_settle(cell, status, err);
     }
     return status;
 }
@@ -217,15 +219,18 @@ static wb_status measure_parts(study_group *g, study_cell *cell, wb_error *err) 
     return status;
 }
 
-// A cell that there was no time for has no row, so that --resume measures it.
+// A cell that there was no time for has no row, so that --resume measures it. Its engine has done
+// its work and makes room for the components of the next.
 static wb_status finish_cell(study_group *g, study_cell *cell, wb_error *err) {
     wb_status status = WB_OK;
-    if (cell->is_skipped) return group_put(g, cell, err);
-    if (cell->n_measured == 0) return WB_OK;
-    if (g->options->component_s > 0.0 && since_start_s(g) < g->deadline_s) {
+    if (!cell->is_skipped && cell->n_measured == 0) return WB_OK;
+    if (!cell->is_skipped && g->options->component_s > 0.0 && since_start_s(g) < g->deadline_s) {
         group_progress(g, cell, "components");
-        status = measure_parts(g, cell, err);
+        do status = measure_parts(g, cell, err);
+        while (status == WB_ERR_MEMORY && group_make_room(g, cell));
+        status = cell_settle(cell, status, err);
     }
+    cell_close_engine(cell);
     return status ? status : group_put(g, cell, err);
 }
 

@@ -44,7 +44,7 @@ typedef struct result_row {
     char label_order[RESULT_TEXT];  // "1 2 0 (found)": GLUE label of each output
     char energy_source[RESULT_TEXT], energy_method[RESULT_TEXT];  // "rapl", "measured"
     char flags[RESULT_LONG_TEXT];
-    char status[RESULT_TEXT];       // "ok" or "skipped"
+    char status[RESULT_TEXT];       // "ok", "skipped" or "failed"
     char reason[RESULT_LONG_TEXT];  // why skipped
     // What a GPU said of itself in the middle of each window.
     double clock_low_hz, clock_high_hz, memory_clock_hz;

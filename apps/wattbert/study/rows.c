@@ -174,9 +174,10 @@ void cell_row(result_row *row, const study_group *g, study_cell *cell) {
     *row = cell->row;
     put_machine(row, g);
     put_work(row, g, cell);
-    put(row->status, sizeof row->status, cell->is_skipped ? "skipped" : "ok");
+    const bool is_ok = !cell->is_skipped || cell->n_measured > 0;
+    put(row->status, sizeof row->status, is_ok ? "ok" : cell->is_failed ? "failed" : "skipped");
     put(row->reason, sizeof row->reason, cell->reason);
-    if (cell->is_skipped || cell->n_measured == 0) return;
+    if (cell->n_measured == 0) return;
     wb_estimate estimate;
     if (wb_estimate_from_windows(cell->windows, cell->n_measured, &estimate, NULL)) return;
     put_energy(row, cell, &estimate);

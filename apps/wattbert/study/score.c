@@ -174,8 +174,11 @@ static wb_status score_itself(study_group *g, study_cell *cell, wb_error *err) {
 
 static wb_status score_cell(study_group *g, study_cell *cell, wb_error *err) {
     const study_scored *scored;
-    wb_status status = find_scored(&scored, g, cell->choice.base, err);
-    if (!status) status = warm_up(g, cell, err);
+    wb_status status;
+    do {
+        status = find_scored(&scored, g, cell->choice.base, err);
+        if (!status) status = warm_up(g, cell, err);
+    } while (status == WB_ERR_MEMORY && group_make_room(g, cell));
     if (status) return status;
     const bool is_packed = cell->choice.protocol == STUDY_PACKED;
     if (!is_packed && !agrees(g, cell, scored)) {
@@ -210,24 +213,16 @@ static wb_status score_baseline(study_group *g, wb_error *err) {
     return WB_OK;
 }
 
-static void skip(study_cell *cell, const wb_error *problem) {
-    cell->is_skipped = true;
-    snprintf(cell->reason, sizeof cell->reason, "%s", problem->message);
-    wb_engine_close(cell->engine);
-    cell->engine = NULL;
-}
-
 wb_status group_score(study_group *g, wb_error *err) {
-    wb_error problem = {0};
     wb_status status = score_baseline(g, err);
+    // Without it nothing of this group can be scored, but other models may be smaller.
+    const bool is_short = status == WB_ERR_MEMORY;
+    if (is_short) status = WB_OK;
     for (int i = 0; !status && i < g->n_cells; i++) {
         study_cell *cell = &g->cells[i];
         if (cell->is_done) continue;
-        const wb_status outcome = score_cell(g, cell, &problem);
-        if (outcome == WB_ERR_UNSUPPORTED || outcome == WB_ERR_MEMORY)
-            skip(cell, &problem);
-        else if (outcome)
-            status = wb_fail(err, outcome, problem.offset, "%s", problem.message);
+        status = is_short ? WB_ERR_MEMORY : score_cell(g, cell, err);
+        status = cell_settle(cell, status, err);
     }
     return status;
 }

@@ -32,7 +32,7 @@ typedef struct study_options {
     double limit_s;                     // of the study; 0: none
     int n_threads, batch_size, padded_length;
     uint64_t seed;
-    size_t engine_bytes;  // engines are kept open up to this many bytes of weights
+    size_t engine_bytes;  // engines are kept open up to so many bytes, on a GPU of its memory
     carbon_intensity carbon;
 } study_options;
 
@@ -48,7 +48,8 @@ typedef struct study_conditions {
 typedef struct study_cell {
     study_choice choice;
     bool is_done;     // its row is in the store already, of this run or of one gone on from
-    bool is_skipped;  // cannot run here; reason says why
+    bool is_skipped;  // runs no more here; reason says why
+    bool is_failed;   // and that is want of memory, which another time may not be
     char reason[RESULT_LONG_TEXT];
     char flags[CELL_FLAGS];
     wb_engine *engine;   // NULL while closed
@@ -122,6 +123,12 @@ wb_status group_open(study_group *group, const study_choice *choices, int n_choi
 void group_close(study_group *group);
 // The cell's engine, opened if it was closed; others may be closed for it.
 wb_status group_engine(study_group *group, study_cell *cell, wb_error *err);
+// Closes the engine that has waited longest, but the cell's; false where none may go.
+bool group_make_room(study_group *group, const study_cell *keep);
+void cell_close_engine(study_cell *cell);
+// WB_OK where a failure is the cell's alone, which runs no more then: no arithmetic or no memory
+// for it. Every other status as it is.
+wb_status cell_settle(study_cell *cell, wb_status status, const wb_error *problem);
 // The measured examples as the cell's protocol reads them.
 const wb_inputs *group_inputs(const study_group *group, const study_cell *cell);
 // Is a GPU what is studied?
