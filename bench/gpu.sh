@@ -17,6 +17,8 @@
 #   scores            models, data                 the score of every technique
 # and `all`: these in this order.
 #
+# To measure some rows anew: PEERS_ONLY and PEERS_ROUNDS are --only and --rounds of bench/peers_gpu.py in part peers.
+#
 # Each part writes OUT/PART.log and what it makes into OUT/PART/; OUT/summary.txt has a line for each.
 #
 # Built here: cmake --preset check && cmake --build --preset check, plus the target bench_end_to_end.
@@ -181,11 +183,11 @@ run_peers() {
     seconds=$1 made=$2
     shift 2
     limit "$seconds" "$python" "$root/bench/peers_gpu.py" --library "$(library)" --library-path "$(library_path)" \
-        --seconds $((seconds - 15)) --out "$made" "$@"
+        --seconds $((seconds - 20)) --out "$made" "$@"
 }
 
 peers() {
-    run_peers "$1" "$2" --tasks sst2
+    run_peers "$1" "$2" --tasks sst2 --only "${PEERS_ONLY:-}" --rounds "${PEERS_ROUNDS:-5}"
 }
 
 peers_mnli() {

@@ -21,7 +21,9 @@ CONTENDERS = {
     "torch-f16-compiled": ("f16", "PyTorch f16, sdpa, compiled", ("sorted",), False),
     "torch-f16-graph": ("f16", "PyTorch f16, sdpa, compiled, CUDA graph", SINGLE_MODES, False),
     "torch-packed-f16": ("f16", "PyTorch f16, packed by hand, compiled, CUDA graph", ("packed", *SINGLE_MODES), False),
-    "torch-packed-f16-tuned": ("f16", "the same, max-autotune", ("packed",), True),
+    "torch-packed-f16-tuned": ("f16", "PyTorch f16, packed by hand, max-autotune, CUDA graph", ("packed",), True),
+    "torch-packed-fp8": ("fp8", "PyTorch fp8 (static scales), packed by hand, compiled, CUDA graph",
+                         ("packed",), False),
     "torch-packed-fp8-tuned": ("fp8", "PyTorch fp8 (static scales), packed by hand, max-autotune, CUDA graph",
                                ("packed",), True),
     "torch-packed-i8": ("i8", "PyTorch int8 (dynamic), packed by hand, compiled, CUDA graph", ("packed",), False),
@@ -67,12 +69,14 @@ CLAIMS = [
     ("int8 (static) beside f16", "wattbert-i8-static+packed", "wattbert-f16-flash+packed", "packed"),
     ("fp8 (static) beside f16", "wattbert-fp8+packed", "wattbert-f16-flash+packed", "packed"),
     ("int8 (dynamic) beside f16, PyTorch", "torch-packed-i8", "torch-packed-f16", "packed"),
+    ("fp8 (static) beside f16, PyTorch, not tuned", "torch-packed-fp8", "torch-packed-f16", "packed"),
     ("fp8 (static) beside f16, PyTorch", "torch-packed-fp8-tuned", "torch-packed-f16-tuned", "packed"),
 ]
 # What MNLI's lengths are measured with where time is short: what every target needs, and the best peers.
 FEWER = ["torch-f32", "torch-autocast-f16", "torch-f16-sdpa", "torch-f16-compiled", "torch-packed-f16",
-         "torch-packed-f16-tuned", "torch-packed-fp8-tuned", "torch-bare-f16", "torch-bare-fp8", "wattbert-baseline",
-         "wattbert-f16-flash", "wattbert-f16-flash+packed", "wattbert-i8-dynamic+packed", "wattbert-fp8+packed"]
+         "torch-packed-f16-tuned", "torch-packed-fp8", "torch-packed-fp8-tuned", "torch-bare-f16", "torch-bare-fp8",
+         "wattbert-baseline", "wattbert-f16-flash", "wattbert-f16-flash+packed", "wattbert-i8-dynamic+packed",
+         "wattbert-fp8+packed"]
 # Contenders that only sleep, to try the harness out with nothing but the standard library.
 PLAYED = {
     "played-peer": ("f16", "played peer", ("packed", "single-25"), False),

@@ -4,23 +4,36 @@ GPU (tests/device/fake_door.c).
 
     test_peers_gpu.py FAKE_NVML LIBRARY FAKE_DOOR PROGRAM
 """
+import argparse
 import contextlib
 import csv
+import gc
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
+import weakref
 
 FAKE_NVML, LIBRARY, FAKE_DOOR, PROGRAM = (os.path.abspath(path) for path in sys.argv[1:5])
 ROOT = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../..")
 sys.path.insert(0, f"{ROOT}/bench")
 import gpu_work  # noqa: E402
 import nvml  # noqa: E402
+import gpu_worker  # noqa: E402
 import peers_gpu  # noqa: E402
+
+try:
+    import torch
+    import gpu_torch
+except ImportError:  # the harness needs none, its contenders do
+    torch = None
 
 
 class Driver:
@@ -179,6 +192,206 @@ class Numbers(unittest.TestCase):
         self.assertEqual(len(work.texts("sst2", "single-155")[0]), 155)
         again = gpu_work.Work(f"{ROOT}/demo/model", 2048, 3, 20)
         self.assertEqual(work.texts("mnli", "packed"), again.texts("mnli", "packed"))
+
+
+class Chosen(unittest.TestCase):
+    def choose(self, only="", **options):
+        arguments = argparse.Namespace(only=only, fewer=False, played=False, attention=False,
+                                       modes=list(gpu_work.MODE_NAMES))
+        vars(arguments).update(options)
+        return {name: entry[2] for name, entry in peers_gpu.choose(arguments).items()}
+
+    def test_all(self):
+        self.assertEqual(self.choose(), {n: e[2] for n, e in gpu_work.CONTENDERS.items()})
+        self.assertEqual(set(self.choose(fewer=True)), set(gpu_work.FEWER))
+        self.assertEqual(set(self.choose(played=True)), set(gpu_work.PLAYED))
+        self.assertEqual(set(self.choose("*", attention=True)), set(gpu_work.ATTENTION))
+
+    def test_some(self):
+        self.assertEqual(self.choose("torch-bare-*:packed"),
+                         {f"torch-bare-{kind}": ("packed",) for kind in ("f16", "fp8", "i8")})
+        self.assertEqual(self.choose("wattbert-f16-flash+packed:packed,wattbert-f16-flash+packed:single-25"),
+                         {"torch-f32": (), "wattbert-f16-flash+packed": ("packed", "single-25")})
+        self.assertEqual(self.choose("torch-packed-f16,torch-f32", modes=["packed", "padded"]),
+                         {"torch-f32": ("padded",), "torch-packed-f16": ("packed",)})
+        self.assertEqual(self.choose("nobody"), {})
+
+    def test_processes(self):
+        self.assertEqual(peers_gpu.worker_of("torch-f32", "padded"), peers_gpu.worker_of("torch-f32", "single-155"))
+        own = {peers_gpu.worker_of("torch-packed-f16", mode) for mode in ("packed", "single-25", "single-155")}
+        self.assertEqual(len(own), 3)
+        self.assertEqual({key.split()[0] for key in own}, {"torch-packed-f16"})
+
+
+def is_running(pid):
+    """Neither gone nor waiting to be asked for its exit code."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(condition, patience_s=10.0):
+    give_up_s = time.monotonic() + patience_s
+    while not condition() and time.monotonic() < give_up_s:
+        time.sleep(0.02)
+    return condition()
+
+
+class Processes(unittest.TestCase):
+    # A worker that has started another process, and does not end by itself.
+    STUBBORN = """if True:
+        import signal, subprocess, sys, time
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        print(child.pid, flush=True)
+        time.sleep(60)
+        """
+
+    def test_group_ends(self):
+        process = gpu_worker.start_group([sys.executable, "-c", self.STUBBORN], stdout=subprocess.PIPE)
+        child = int(process.stdout.readline())
+        self.assertTrue(is_running(child))
+        gpu_worker.kill_group(process)
+        self.assertEqual(process.wait(10), -signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: not is_running(child)))
+        process.stdout.close()
+        gpu_worker.kill_group(process)  # nobody is left, and nobody complains
+
+    def start(self, name):
+        arguments = argparse.Namespace(table=gpu_work.PLAYED, library="", library_path="", device="cpu", threads=1,
+                                       tokens=256, batches=1, study_texts=4, scales=None)
+        worker = gpu_worker.Worker(name, arguments, f"{ROOT}/demo/model", os.devnull)
+        self.addCleanup(worker.close, time.monotonic() + 10)
+        self.addCleanup(worker.kill, "the test has ended")
+        return worker
+
+    def test_answers(self):
+        worker = self.start("played-breaks")
+        worker.send("open", "sst2", "-")
+        worker.send("prepare", "sst2", "packed")
+        self.assertIn("seconds", worker.receive(time.monotonic() + 20))
+        for _ in range(2):  # a pass that fails ends no process
+            worker.send("outputs", "sst2", "packed")
+            answer = worker.receive(time.monotonic() + 20)
+        self.assertEqual(answer["error"], "RuntimeError: played: broke")
+        worker.send("prepare", "sst2", "packed")
+        self.assertTrue(wait_until(lambda: select.select([worker.process.stdout], [], [], 0)[0]))
+        self.assertIn("error", worker.receive(time.monotonic() - 1))  # has come, and is not too late
+        self.assertTrue(is_running(worker.process.pid))
+        self.assertEqual(worker.receive(time.monotonic() + 0.1), {"error": "was not ready in time"})
+        worker.send("prepare", "sst2", "packed")
+        self.assertEqual(worker.receive(time.monotonic() + 20), {"error": "was not ready in time"})
+
+    def test_failure_that_opening_met(self):
+        worker = self.start("played-fails")
+        worker.send("open", "sst2", "-")
+        worker.send("prepare", "sst2", "packed")
+        answer = worker.receive(time.monotonic() + 20)
+        self.assertEqual(answer, {"error": "RuntimeError: played: cannot be prepared"})
+
+    def end(self, number):
+        """A run's exit code after a signal, what it said, and how long it took; no worker outlives it."""
+        out = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, out)
+        command = [sys.executable, f"{ROOT}/bench/peers_gpu.py", "--model", f"{ROOT}/demo/model", "--tokens", "1024",
+                   "--batches", "2", "--study-texts", "16", "--played", "--seconds", "50", "--nvml", "/missing.so",
+                   "--out", out]
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        said = ""
+        while "is ready" not in said and run.poll() is None:
+            said += run.stderr.readline()
+        with open(f"/proc/{run.pid}/task/{run.pid}/children") as file:
+            workers = file.read().split()
+        self.assertGreaterEqual(len(workers), 3)
+        begin = time.monotonic()
+        run.send_signal(number)
+        said += run.communicate(timeout=30)[1]
+        took_s = time.monotonic() - begin
+        self.assertTrue(wait_until(lambda: not any(is_running(pid) for pid in workers)))
+        if number != signal.SIGKILL:
+            self.assertTrue(os.path.exists(f"{out}/peers.md"))
+        return run.returncode, said, took_s
+
+    def test_signals(self):
+        for number, code in ((signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM),
+                             (signal.SIGKILL, -signal.SIGKILL)):
+            with self.subTest(number=number):
+                returned, said, took_s = self.end(number)
+                self.assertEqual(returned, code, said)
+                self.assertLess(took_s, 8.0)
+
+
+@unittest.skipUnless(torch, "skipped: PyTorch is missing")
+class Torch(unittest.TestCase):
+    def test_graph_holds_its_tensors(self):
+        class Recorded:
+            n_replays = 0
+
+            def replay(self):
+                self.n_replays += 1
+
+        def capture():
+            read = torch.ones(3)
+            return gpu_torch.graphed(lambda: read + 1, "cuda"), weakref.ref(read)
+
+        with unittest.mock.patch.multiple(torch.cuda, CUDAGraph=Recorded, synchronize=lambda: None,
+                                          graph=contextlib.nullcontext):
+            replay, read = capture()
+            gc.collect()
+            self.assertIsNotNone(read())  # what the graph reads lives while the graph does
+            self.assertEqual(replay().tolist(), [2.0, 2.0, 2.0])
+            self.assertEqual(replay.graph.n_replays, 1)
+            del replay
+            gc.collect()
+            self.assertIsNone(read())
+
+    def test_packed_agrees_with_each_text_alone(self):
+        work = gpu_work.Work(f"{ROOT}/demo/model", 256, 2, 4)
+        batches = work.batches("sst2")
+        for ids, places, cu in (gpu_torch.pack(batch, "cpu") for batch in batches):
+            self.assertEqual([len(ids), len(places), int(cu[0]), int(cu[-1])], [256, 256, 0, 256])
+            self.assertTrue(all(places[i] == 0 for i in cu[:-1]))
+            self.assertLess(int(places.max()), 128)
+        for kind, most in (("f32", 1e-5), ("f16", 0.02), ("i8", 0.3)):
+            model = gpu_torch.Packed(f"{ROOT}/demo/model", "cpu", kind)
+            rows = gpu_torch.packed_pass(model, batches, "cpu", "default")()
+            alone = [gpu_torch.packed_single(model, t, "cpu")()[0] for t in batches[0][:3] + batches[1][:2]]
+            first = len(batches[0])
+            together = [rows[i] for i in (0, 1, 2, first, first + 1)]
+            for a, b in zip(alone, together):
+                self.assertLess(float((a - b).abs().max()), most, kind)
+
+    def test_bare(self):
+        for kind in ("f32", "f16", "i8"):
+            gpu_torch.bare_pass(kind, 32, 2, "cpu", 64)()
+
+    def test_tiles(self):
+        self.assertTrue(gpu_torch.is_large_tile(""))
+        self.assertTrue(gpu_torch.is_large_tile("ACC_TYPE='tl.float32', BLOCK_K=32, BLOCK_M=128, BLOCK_N=64"))
+        self.assertFalse(gpu_torch.is_large_tile("ACC_TYPE='tl.float32', BLOCK_K=64, BLOCK_M=32, BLOCK_N=256"))
+
+    def test_turns(self):
+        with tempfile.NamedTemporaryFile() as file:
+            mine, others = gpu_torch.Turn(file.name), gpu_torch.Turn(file.name)
+            self.addCleanup(mine.file.close)
+            self.addCleanup(others.file.close)
+            order = []
+
+            def take():
+                with others.taken():
+                    order.append("other")
+
+            with mine.taken():
+                thread = threading.Thread(target=take)
+                thread.start()
+                with mine.taken():
+                    time.sleep(0.1)
+                order.append("mine")
+            thread.join()
+        self.assertEqual(order, ["mine", "other"])
 
 
 class Runs(unittest.TestCase):
