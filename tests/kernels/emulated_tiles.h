@@ -19,12 +19,14 @@ void emulated_dot_bytes(int sum, int x, int w);  // tdpbusd
 void emulated_dot_bf16(int sum, int x, int w);   // tdpbf16ps
 
 #undef _tile_loadd
+#undef _tile_stream_loadd
 #undef _tile_stored
 #undef _tile_dpbusd
 #undef _tile_dpbf16ps
 #define _tile_loadconfig emulated_load_config
 #define _tile_release emulated_release
 #define _tile_loadd emulated_load
+#define _tile_stream_loadd emulated_load
 #define _tile_stored emulated_store
 #define _tile_dpbusd emulated_dot_bytes
 #define _tile_dpbf16ps emulated_dot_bf16
