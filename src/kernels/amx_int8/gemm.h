@@ -12,8 +12,8 @@
 #include "kernels/generic/gemm_amx.h"
 #include "kernels/generic/gemm_i8.h"
 
-// From this many rows on, tiles: for n = 2304, k = 768 vpdpbusd takes 59, 79 and 174 us for 6, 8 and
-// 16 rows, tiles 108, 100 and 145 (checkkernels --bench -f gemm_i8, a Xeon with AMX, shared).
+// From this many rows on, tiles: for n = 2304, k = 768 vpdpbusd takes 59, 79 and 174 us for 6, 8
+// and 16 rows, tiles 108, 100 and 145 (checkkernels --bench -f gemm_i8, a Xeon with AMX, shared).
 enum { LEAST_TILE_ROWS = 9 };
 
 KERNEL_INLINE void gemm_tiles_i8(const output *out, const uint8_t *x, int ld_x, scales scale,

@@ -25,7 +25,7 @@ enum {
     PANEL_ROW_BYTES = TILE_N * 4,
     BLOCK_ROWS = 2 * UNIT_ROWS,
     // Steps over k, of a tile each, between two halves of a block: 12 KB of x that the second half
-    // finds in the first-level cache, beside 12 KB of w that lie in half of its sets.
+    // finds in the first-level cache.
     CHUNK_STEPS = 6,
     // Of x, which each panel reads again: with two panels of k = 3072 in bf16 it stays in a
     // second-level cache of 2 MB.
@@ -94,8 +94,8 @@ KERNEL_INLINE void fetch_step(ahead *a) {
 }
 
 // Tiles 0-3, 32 x 32 sums, += x . w over n_steps of k. Weights pass the first-level cache by, where
-// nothing finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns with
-// them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
+// nothing finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns
+// with them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
 KERNEL_INLINE void add_square(const uint8_t *x_top, const uint8_t *x_low, size_t ld_x,
                               const uint8_t *w, int n_steps, ahead *next) {
     for (int s = 0; s < n_steps; s++) {
@@ -217,9 +217,9 @@ KERNEL_INLINE void close_sums(const tile_sums *sums, const output *out, const ti
         UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) {
             const __m512i sum = _mm512_load_si512(&sums->of[r][16 * v]);
-            const lanes cells =
-                o->w_scale ? lanes_fma(_mm512_cvtepi32_ps(sum), lanes_mul(x, w[v]), b[v])
-                           : lanes_add(_mm512_castsi512_ps(sum), b[v]);
+            const lanes cells = o->w_scale
+                                    ? lanes_fma(_mm512_cvtepi32_ps(sum), lanes_mul(x, w[v]), b[v])
+                                    : lanes_add(_mm512_castsi512_ps(sum), b[v]);
             store_columns(y + 16 * v, cells, left - 16 * v);
         }
     }
