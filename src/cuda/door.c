@@ -73,9 +73,10 @@ static void describe(wb_cuda_words *words, const wb_cuda *cuda) {
     }
     const bool has_tiles = plan->shape.d_head == 64 || plan->shape.d_head == 32;
     const bool is_f32 = cuda->gpu.weights.y_cell == WB_CELL_F32;
-    // Up to 64 rows of 16-bit products are a kernel of ours.
+    // Up to 32 rows of a 16-bit plan are one kernel, up to 64 of 16-bit products one of ours each.
     snprintf(words->kernels + length, sizeof words->kernels - length,
-             "%sattention_%s_%s rowwise_cuda", is_f32 ? "" : "skinny_mma ",
+             "%s%sattention_%s_%s rowwise_cuda", cuda->gpu.has_whole ? "whole_sm90 " : "",
+             is_f32 ? "" : "skinny_mma ",
              plan->attention == WB_ATTENTION_FLASH ? "flash" : "standard",
              has_tiles && !is_f32 ? "mma" : "cuda");
 }
@@ -110,6 +111,7 @@ static wb_status open_all(wb_cuda *cuda, const wb_cuda_setup *setup, wb_error *e
         status = wb_gpu_workspace_open(&gpu->workspace, &gpu->weights, setup->plan,
                                        &cuda->workspace_bytes, err);
     if (!status) status = wb_cuda_slots_open(cuda, err);
+    if (!status) wb_gpu_whole_open(gpu);
     // Blocks were cleared on another stream.
     if (!status) status = wb_device_check(cudaDeviceSynchronize(), "preparing the GPU", err);
     return status;

@@ -60,7 +60,7 @@ wb_input_layout wb_input_layout_of(int n_rows, int n_texts) {
 }
 
 // A text that is cut keeps its last token, [SEP], as the tokenizer would have kept it.
-static void fill_rows(int32_t *ids, int32_t *position, const wb_batch_text *text) {
+void wb_input_fill_rows(int32_t *ids, int32_t *position, const wb_batch_text *text) {
     memcpy(ids, text->ids, (size_t)text->n_valid * sizeof *ids);
     if (text->n_valid > 0) ids[text->n_valid - 1] = text->ids[text->n_ids - 1];
     for (int i = text->n_valid; i < text->n_rows; i++) ids[i] = PADDING_ID;
@@ -109,7 +109,7 @@ int wb_input_fill(void *block, const wb_input_layout *l, const wb_plan *plan,
     memset(w.counts, 0, WB_N_ITEM_CLASSES * sizeof *w.counts);
     for (int i = 0; i < batch->n_texts; i++) {
         const wb_batch_text *text = &batch->texts[i];
-        fill_rows(w.ids + text->first_row, w.position + text->first_row, text);
+        wb_input_fill_rows(w.ids + text->first_row, w.position + text->first_row, text);
         w.texts[2 * i] = text->first_row;
         w.texts[2 * i + 1] = text->n_valid;
         if (text->n_valid > 0) classes |= 1 << add_items(&w, plan, text, i, score);

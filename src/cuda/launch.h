@@ -117,6 +117,46 @@ typedef struct wb_skinny_args {
 bool wb_skinny_takes(const wb_skinny_args *args);
 unsigned wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
 
+// ---- whole.cu ----
+
+enum { WB_WHOLE_ROWS = 32, WB_WHOLE_LAYERS = 12 };
+
+typedef struct wb_whole_product {
+    const void *w;      // [n, k] in cell
+    const float *bias;  // [n]
+} wb_whole_product;
+
+typedef struct wb_whole_norm {
+    const float *gamma, *beta;  // [d]
+} wb_whole_norm;
+
+// logits[n_texts, n_labels] <- a model's whole forward of m rows; the input is in the arguments.
+typedef struct wb_whole_args {
+    int32_t ids[WB_WHOLE_ROWS];
+    uint16_t position[WB_WHOLE_ROWS];
+    uint8_t first_key[WB_WHOLE_ROWS], end_key[WB_WHOLE_ROWS];  // rows that each row attends to
+    int8_t text[WB_WHOLE_ROWS];  // of which it is the first row, or -1
+    int m, n_texts;
+    int n_layers, d, d_ff, n_heads, d_head, n_labels;
+    wb_cell cell;  // f16 or bf16: of all rows, tables and matrices but the classifier
+    wb_activation activation;
+    int n_blocks;                   // all resident at once
+    const void *words, *positions;  // [vocab_size, d], [max_positions, d]
+    wb_whole_product
+        products[4 * WB_WHOLE_LAYERS + 1];  // of each layer qkv, out, up, down; then the head's
+    wb_whole_norm norms[2 * WB_WHOLE_LAYERS + 1];  // embeddings', then after each block
+    const float *classifier_w, *classifier_bias;   // [n_labels, d], [n_labels]
+    void *qkv, *sums, *wide;                       // [m, 3 d], [m, d], [m, d_ff]: room
+    float *pre_logits;                             // [n_texts, d]: room
+    uint32_t *arrivals;                            // 0 between launches
+    float *logits;                                 // may be pinned host memory
+} wb_whole_args;
+// Whether the current GPU can run it with such sizes and so many blocks: Hopper's copy engine and
+// shared memory, d and d_ff multiples of 64, d up to 768, heads of 32 or 64. Once, before
+// launching.
+bool wb_whole_prepare(const wb_whole_args *args);
+unsigned wb_launch_whole(const wb_whole_args *args, wb_stream stream);
+
 // ---- attention: one item is one text, or 64 of its queries ----
 
 typedef struct wb_item {

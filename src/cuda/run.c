@@ -115,24 +115,33 @@ static wb_batch_graph *find_graph(wb_cuda *cuda, int slot, const wb_gpu_batch *b
 
 // A bucket's first batch is launched kernel by kernel, which also chooses the products'
 // algorithms; its second is recorded.
+static wb_status launch_graph(wb_cuda *cuda, int i, wb_error *err) {
+    wb_slot *slot = &cuda->slots[i];
+    wb_batch_graph *g = find_graph(cuda, i, &slot->on_gpu);
+    const bool is_first = g->last_used == 0;
+    g->last_used = ++cuda->n_launches;
+    if (is_first) return enqueue(cuda, slot, err);
+    const wb_status status = g->exec ? WB_OK : wb_cuda_record(cuda, &g->exec, enqueue, slot, err);
+    if (status) return status;
+    return wb_device_check(cudaGraphLaunch(g->exec, cuda->gpu.stream), "launching a graph", err);
+}
+
 static wb_status launch(wb_cuda *cuda, int i, wb_error *err) {
     wb_slot *slot = &cuda->slots[i];
-    wb_status status = WB_OK;
-    if (slot->on_gpu.layout.m > GRAPH_ROWS) {
-        status = enqueue(cuda, slot, err);
+    wb_gpu *gpu = &cuda->gpu;
+    wb_status status;
+    if (wb_gpu_whole_takes(gpu, &slot->batch)) {
+        status = wb_gpu_whole_forward(gpu, &slot->batch, slot->logits, err);
     } else {
-        wb_batch_graph *g = find_graph(cuda, i, &slot->on_gpu);
-        const bool is_first = g->last_used == 0;
-        g->last_used = ++cuda->n_launches;
-        if (!is_first && !g->exec) status = wb_cuda_record(cuda, &g->exec, enqueue, slot, err);
-        if (status) return status;
-        status = is_first ? enqueue(cuda, slot, err)
-                          : wb_device_check(cudaGraphLaunch(g->exec, cuda->gpu.stream),
-                                            "launching a graph", err);
+        slot->on_gpu.layout = wb_input_layout_of(slot->batch.n_rows, slot->batch.n_texts);
+        slot->on_gpu.classes =
+            wb_input_fill(slot->block, &slot->on_gpu.layout, gpu->plan, &slot->batch);
+        status = slot->on_gpu.layout.m > GRAPH_ROWS ? enqueue(cuda, slot, err)
+                                                    : launch_graph(cuda, i, err);
     }
     if (!status)
-        status = wb_device_check(cudaEventRecord(slot->done, cuda->gpu.stream),
-                                 "recording an event", err);
+        status =
+            wb_device_check(cudaEventRecord(slot->done, gpu->stream), "recording an event", err);
     return status;
 }
 
@@ -181,9 +190,6 @@ static wb_status start(forward_run *run, int i, wb_batch_cursor *cursor, bool *i
     slot->begin_ns = wb_clock_ns();
     *is_started = wb_batch_next(&slot->batch, cursor);
     if (!*is_started) return WB_OK;
-    slot->on_gpu.layout = wb_input_layout_of(slot->batch.n_rows, slot->batch.n_texts);
-    slot->on_gpu.classes =
-        wb_input_fill(slot->block, &slot->on_gpu.layout, run->cuda->gpu.plan, &slot->batch);
     slot->index = run->totals.n_batches++;
     run->totals.real_tokens += slot->batch.n_valid;
     run->totals.computed_tokens += (uint64_t)slot->batch.n_rows;

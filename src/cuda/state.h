@@ -67,6 +67,9 @@ wb_input_layout wb_input_layout_of(int n_rows, int n_texts);
 int wb_input_fill(void *block, const wb_input_layout *layout, const wb_plan *plan,
                   const wb_batch *batch);
 
+// ids[n_rows], position[n_rows] <- a text's rows, padding included.
+void wb_input_fill_rows(int32_t *ids, int32_t *position, const wb_batch_text *text);
+
 // A batch on the GPU.
 typedef struct wb_gpu_batch {
     wb_input_layout layout;
@@ -96,6 +99,7 @@ typedef struct wb_gpu_workspace {
     void *cast;            // the largest matrix in 16 bits; autocast only
     void *scores;          // materialised attention only
     float *pre_logits;     // [max_texts, d_model]
+    uint32_t *arrivals;    // [1]: blocks of whole.cu count themselves
 } wb_gpu_workspace;
 
 // A flow's two arrays for some rows; whether narrow needs its own depends on the plan.
@@ -118,6 +122,8 @@ typedef struct wb_gpu {
     wb_products *products;
     wb_stream stream;
     int n_multiprocessors;
+    bool has_whole;       // whether small batches are one kernel, and
+    wb_whole_args whole;  // what it is told but for the batch
 } wb_gpu;
 
 typedef struct wb_gpu_linear {
@@ -154,6 +160,12 @@ wb_status wb_gpu_ffn(wb_gpu *gpu, const wb_gpu_batch *batch, int layer, const wb
 wb_status wb_gpu_head(wb_gpu *gpu, const wb_gpu_batch *batch, const wb_flow *in, wb_error *err);
 // All of them.
 wb_status wb_gpu_forward(wb_gpu *gpu, const wb_gpu_batch *batch, wb_error *err);
+
+// ---- whole.c: the same for few rows, as one kernel where the plan and the GPU allow it ----
+
+void wb_gpu_whole_open(wb_gpu *gpu);
+bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch);
+wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits, wb_error *err);
 
 static inline bool wb_gpu_is_pruned(const wb_gpu *gpu, int layer) {
     return gpu->plan->is_last_layer_pruned && layer == gpu->plan->shape.n_layers - 1;

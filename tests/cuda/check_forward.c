@@ -187,14 +187,21 @@ static double relative_error(const float *got, const float *want, size_t n) {
     return sqrt(error / norm);
 }
 
+// Texts of a few rows together, or of any number.
+static void draw_texts(check *c, texts *t, const wb_shape *shape, bool is_few) {
+    const int n_texts = is_few ? 1 + check_below(c, 5) : 1 + check_below(c, MAX_TEXTS - 1);
+    const int most = (is_few ? WB_WHOLE_ROWS : 4096) / n_texts;
+    const int longest = most < shape->max_length ? most : shape->max_length;
+    texts_fill(t, n_texts, longest, shape->vocab_size, wb_random_next(&c->random));
+}
+
 static void check_case(check *c, const wb_shape *shape, const forward_case *now, wb_packing packing,
-                       bool is_flash) {
+                       bool is_flash, bool is_few) {
     static texts t;
     static float smooth[3072];
     static wb_matrix_scales matrices[64];
-    const int n_texts = 1 + check_below(c, MAX_TEXTS - 1);
-    const int longest = 4096 / n_texts < shape->max_length ? 4096 / n_texts : shape->max_length;
-    texts_fill(&t, n_texts, longest, shape->vocab_size, wb_random_next(&c->random));
+    draw_texts(c, &t, shape, is_few);
+    const int n_texts = t.lists.n_texts;
     check_begin(c, "%s, %s, %s, d %d, heads of %d, %d texts", now->name, wb_packing_name(packing),
                 is_flash ? "flash" : "standard", shape->d_model, shape->d_head, n_texts);
     wb_plan plan;
@@ -211,6 +218,9 @@ static void check_case(check *c, const wb_shape *shape, const forward_case *now,
     wb_cuda_words words;
     wb_error err;
     check_ok(door->open(&cuda, &words, &setup, &err), &err);
+    const bool has_whole = c->device.compute_major == 9 && shape->d_model % 64 == 0 && is_few;
+    if (has_whole && !strstr(words.kernels, "whole_sm90"))
+        check_fail(c, "few rows do not run as one kernel: %s", words.kernels);
     run_gpu(c, door, cuda, &t.lists, got, n);
     const double error = relative_error(got, want, n);
     check_near(c, 0, 0, 0.0, error, now->most_error);
@@ -227,10 +237,22 @@ void check_forward(check *c) {
             cases[i].precision == WB_FP8_DYNAMIC || cases[i].precision == WB_FP8_STATIC;
         if (is_fp8 && !c->device.has_fp8) continue;
         // Each case on the full size packed with flash, and on others drawn.
-        check_case(c, &shapes[N_SHAPES - 1], &cases[i], WB_PACKED, true);
+        check_case(c, &shapes[N_SHAPES - 1], &cases[i], WB_PACKED, true, false);
         for (int round = 0; round < check_rounds(c, 3); round++)
             check_case(c, &shapes[(i + round) % (N_SHAPES - 1)], &cases[i],
-                       (wb_packing)((i + round) % 3), check_below(c, 2));
+                       (wb_packing)((i + round) % 3), check_below(c, 2), false);
+        c->has_failed = false;
+    }
+}
+
+// Batches of up to 32 rows in 16 bits, which Hopper has one kernel for.
+void check_whole(check *c) {
+    for (int i = 0; i < N_CASES; i++) {
+        if ((cases[i].precision != WB_F16 && cases[i].precision != WB_BF16) || cases[i].is_autocast)
+            continue;
+        for (int round = 0; round < check_rounds(c, 12); round++)
+            check_case(c, &shapes[round % N_SHAPES], &cases[i],
+                       round % 5 == 4 ? WB_PADDED : WB_PACKED, true, true);
         c->has_failed = false;
     }
 }

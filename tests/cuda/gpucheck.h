@@ -84,6 +84,7 @@ void check_pruned(check *c);
 void check_product(check *c);
 void check_skinny(check *c);
 void check_forward(check *c);
+void check_whole(check *c);
 void check_door(check *c);
 
 typedef struct bench_options {

@@ -26,7 +26,7 @@ static const struct {
     {"flash", check_flash, true},      {"standard", check_standard, true},
     {"pruned", check_pruned, true},    {"skinny", check_skinny, true},
     {"product", check_product, false}, {"forward", check_forward, false},
-    {"door", check_door, false},
+    {"whole", check_whole, false},     {"door", check_door, false},
 };
 
 static bool is_wanted(size_t i, const char *pattern) {
