@@ -140,7 +140,7 @@ typedef struct wb_whole_args {
     int n_layers, d, d_ff, n_heads, d_head, n_labels;
     wb_cell cell;  // f16 or bf16: of all rows, tables and matrices but the classifier
     wb_activation activation;
-    int n_blocks;                   // all resident at once
+    int n_clusters;                 // of blocks; chosen by prepare
     const void *words, *positions;  // [vocab_size, d], [max_positions, d]
     wb_whole_product
         products[4 * WB_WHOLE_LAYERS + 1];  // of each layer qkv, out, up, down; then the head's
@@ -151,10 +151,9 @@ typedef struct wb_whole_args {
     uint32_t *arrivals;                            // 0 between launches
     float *logits;                                 // may be pinned host memory
 } wb_whole_args;
-// Whether the current GPU can run it with such sizes and so many blocks: Hopper's copy engine and
-// shared memory, d and d_ff multiples of 64, d up to 768, heads of 32 or 64. Once, before
-// launching.
-bool wb_whole_prepare(const wb_whole_args *args);
+// Whether the current GPU can run it with such sizes: Hopper's clusters and copy engine, d a
+// multiple of 64 up to 768, d_ff of 256 up to 3,072, heads of 32 or 64. Once, before launching.
+bool wb_whole_prepare(wb_whole_args *args);
 unsigned wb_launch_whole(const wb_whole_args *args, wb_stream stream);
 
 // ---- attention: one item is one text, or 64 of its queries ----

@@ -28,7 +28,6 @@ static void describe(wb_whole_args *args, const wb_gpu *gpu) {
                             .n_labels = shape->n_labels,
                             .cell = w->y_cell,
                             .activation = shape->activation,
-                            .n_blocks = gpu->n_multiprocessors,
                             .words = w->words,
                             .positions = w->positions,
                             .classifier_w = last->w,

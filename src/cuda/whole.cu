@@ -1,45 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// The whole forward of up to 32 rows as one kernel, a block on every multiprocessor: a single text
-// is fifty launches otherwise, each waiting for the one before it to end, and most of that time the
-// memory rests. Here blocks meet at a barrier instead, four times a layer, and the weights of
-// the next layer are on their way all the while:
+// The whole forward of up to 32 rows as one kernel, a block on nearly every multiprocessor: a
+// single text is fifty launches otherwise, each waiting for the one before it to end, and most of
+// that time the memory rests. Here blocks meet at a barrier instead, four times a layer, and the
+// weights of the next layer are on their way all the while:
 //
-//     rows ──► norm, qkv ──┼──► attention, out, + rows ──┼──► norm, up, gelu ──┼──► down, + rows
-//     ──┼──►
+//     norm, qkv ──┼──► attention, out, + rows ──┼──► norm, up, gelu ──┼──► down, + rows ──┼──►
 //
-// A block has the same columns of every layer's matrices, in units of 8, and computes them for all
-// rows; its warps share out k. What a product reads (the norm of the rows, attention's context)
-// each block makes for itself, in the registers it multiplies from: that costs reads of the cache,
-// and saves a barrier each. A unit's 8 rows of w are copied to shared memory by the copy engine,
-// one place for each matrix of a layer: when the block has used it, the next layer's is sent for.
+// Four blocks are a cluster and read each other's shared memory. Before qkv and up each of them
+// norms a quarter of the rows and gives it to all four, so that the cache is read once a cluster;
+// every block multiplies all rows by columns of its own. For out and down a cluster has columns of
+// its own and each block a quarter of k, of out the heads that it attends with; the quarters of
+// each sum meet in one of the four. Warps of a block share out k.
+//
+// Columns come in units of 8. A unit's rows of w are brought by the copy engine, to one place for
+// each of a layer's matrices: once a block has used it, the next layer's is sent for.
 #include "cuda/activate.cuh"
 #include "cuda/tile.cuh"
 
 enum {
-    WARPS = 12,  // DistilBERT's heads, and k = 768 and 3,072 come out even
+    WARPS = 12,  // k = 768 comes out even
     THREADS = 32 * WARPS,
-    UNIT = 8,        // columns
-    WIDE_UNITS = 3,  // at most, of qkv and up
-    NORM_STEPS = 2,  // at most, of 32 k a warp where rows are normed: d_model up to 768
-    WIDE_STEPS = 4   // of 32 k a warp loads at once where they are not
+    CLUSTER = 4,
+    UNIT = 8,     // columns
+    UNITS = 3,    // at most, of a block and a matrix
+    STEPS = 2,    // of 32 k, at most, of a warp
+    VECTORS = 3,  // of 8 cells, at most, of a lane and a row: d_model up to 768
+    MOST_K = 32 * WARPS * STEPS,
+    // Of four blocks: what an H100's 132 multiprocessors hold, some of whose neighbourhoods are
+    // odd.
+    MOST_CLUSTERS = 32
 };
 
 // ---- What lies in shared memory ----
 
-// One matrix's columns of this block: 8 n_units rows of w, stride bytes apart, so that lanes that
-// read together do so from different banks. filled counts the copies of each layer.
+// One matrix's share of this block: 8 n_units rows of w, of each n_bytes from byte first_byte on,
+// stride apart, so that lanes that read together do so from different banks. Unit u is the matrix's
+// unit first + u step. filled counts the copies of each layer.
 struct place {
     unsigned char *rows;
     uint64_t *filled;
-    int stride, n_units;
+    int stride, n_units, first, step, first_byte, n_bytes;
 };
 
 struct room {
     place qkv, out, up, down;
-    float
-        *scratch;  // the warps' shares of sums, [WARPS][16 M][columns]; before, values [32][D] each
-    float2 *shares;  // [WARPS][32]: of a row's sum and squares
-    float2 *stats;   // [2][32]: mean and 1 / deviation of each row, for attention's and ffn's input
+    unsigned char *x;  // [16 M] rows of d cells after a norm
+    int x_stride;
+    int first_head, n_heads;  // of this block
+    float *scratch;  // [WARPS M][16][8 UNITS]: the warps' shares of sums; before that, values
+    float *inbox;    // [CLUSTER][4 M][8 UNITS]: the cluster's shares of this block's rows
 };
 
 // 64 bytes more than a multiple of 128 where lanes read 16 bytes each of 8 rows and 4 places, 16
@@ -47,74 +56,112 @@ struct room {
 enum { PAD_QUADS = 64, PAD_MATRICES = 16 };
 
 struct sizes {
-    int most_units[4], bytes[4], scratch, total;
+    int most_units[4], k[4], bytes[4];
+    int x, scratch, total;
 };
 
+__host__ __device__ static int ceil_div(int a, int b) {
+    return (a + b - 1) / b;
+}
+
 __host__ __device__ static sizes sizes_of(const wb_whole_args &args) {
-    const int n[4] = {3 * args.d, args.d, args.d_ff, args.d},
-              k[4] = {args.d, args.d, args.d, args.d_ff};
+    const int n_blocks = args.n_clusters * CLUSTER, d_units = args.d / UNIT;
     sizes s = {};
+    s.most_units[0] = ceil_div(3 * d_units, n_blocks);
+    s.most_units[1] = s.most_units[3] = ceil_div(d_units, args.n_clusters);
+    s.most_units[2] = ceil_div(args.d_ff / UNIT, n_blocks);
+    s.k[0] = s.k[2] = args.d;
+    s.k[1] = ceil_div(args.n_heads, CLUSTER) * args.d_head;
+    s.k[3] = args.d_ff / CLUSTER;
     for (int i = 0; i < 4; i++) {
-        s.most_units[i] = (n[i] / UNIT + args.n_blocks - 1) / args.n_blocks;
-        s.bytes[i] = s.most_units[i] * UNIT * (2 * k[i] + (i == 1 ? PAD_MATRICES : PAD_QUADS));
+        s.bytes[i] = s.most_units[i] * UNIT * (2 * s.k[i] + (i == 1 ? PAD_MATRICES : PAD_QUADS));
         s.total += s.bytes[i];
     }
-    const int sums = WARPS * 32 * UNIT * WIDE_UNITS * 4, values = WARPS * 32 * args.d_head * 2;
+    const int sums = WARPS * 32 * UNIT * UNITS * 4, values = WARPS * 32 * args.d_head * 2;
     s.scratch = sums > values ? sums : values;
-    s.total += s.scratch + (WARPS + 2) * 32 * (int)sizeof(float2) + 4 * (int)sizeof(uint64_t);
+    s.x = 32 * (2 * args.d + PAD_QUADS);
+    s.total += s.x + s.scratch + 32 * UNIT * UNITS * 4 + 4 * (int)sizeof(uint64_t);
     return s;
 }
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
 
-__device__ static int count_units(int n) {
+__device__ static int cluster_rank(void) {
+    return (int)blockIdx.x % CLUSTER;
+}
+
+// A matrix whose columns are shared out among all blocks.
+__device__ static place place_by_block(unsigned char *rows, uint64_t *filled, int n, int k) {
     const int n_units = n / UNIT, block = (int)blockIdx.x, n_blocks = (int)gridDim.x;
-    return block < n_units ? (n_units - block + n_blocks - 1) / n_blocks : 0;
+    return {rows,
+            filled,
+            2 * k + PAD_QUADS,
+            block < n_units ? ceil_div(n_units - block, n_blocks) : 0,
+            block,
+            n_blocks,
+            0,
+            2 * k};
+}
+
+// One whose columns are shared out among clusters, k [first, first + k) being this block's.
+__device__ static place place_by_cluster(unsigned char *rows, uint64_t *filled, int n, int first,
+                                         int k, int stride) {
+    const int n_units = n / UNIT, most = ceil_div(n_units, (int)gridDim.x / CLUSTER);
+    const int begin = (int)blockIdx.x / CLUSTER * most;
+    return {rows, filled, stride, max(0, min(most, n_units - begin)), begin, 1, 2 * first, 2 * k};
 }
 
 __device__ static room lay_out(unsigned char *shared, const wb_whole_args &args) {
     const sizes s = sizes_of(args);
-    const int d = args.d;
-    unsigned char *at = shared;
+    const int rank = cluster_rank(), quarter = args.d_ff / CLUSTER;
+    unsigned char *at[5] = {shared};
+    for (int i = 0; i < 4; i++) at[i + 1] = at[i] + s.bytes[i];
     room r;
-    r.qkv = {at, NULL, 2 * d + PAD_QUADS, count_units(3 * d)};
-    r.out = {at += s.bytes[0], NULL, 2 * d + PAD_MATRICES, count_units(d)};
-    r.up = {at += s.bytes[1], NULL, 2 * d + PAD_QUADS, count_units(args.d_ff)};
-    r.down = {at += s.bytes[2], NULL, 2 * args.d_ff + PAD_QUADS, count_units(d)};
-    r.scratch = (float *)(at += s.bytes[3]);
-    r.shares = (float2 *)(at += s.scratch);
-    r.stats = r.shares + WARPS * 32;
-    uint64_t *filled = (uint64_t *)(r.stats + 2 * 32);
-    r.qkv.filled = filled, r.out.filled = filled + 1;
-    r.up.filled = filled + 2, r.down.filled = filled + 3;
+    r.x = at[4];
+    r.x_stride = 2 * args.d + PAD_QUADS;
+    r.scratch = (float *)(r.x + s.x);
+    r.inbox = (float *)((unsigned char *)r.scratch + s.scratch);
+    uint64_t *filled = (uint64_t *)(r.inbox + 32 * UNIT * UNITS);
+    r.first_head = args.n_heads * rank / CLUSTER;
+    r.n_heads = args.n_heads * (rank + 1) / CLUSTER - r.first_head;
+    r.qkv = place_by_block(at[0], filled, 3 * args.d, args.d);
+    r.out = place_by_cluster(at[1], filled + 1, args.d, r.first_head * args.d_head,
+                             r.n_heads * args.d_head, 2 * s.k[1] + PAD_MATRICES);
+    r.up = place_by_block(at[2], filled + 2, args.d_ff, args.d);
+    r.down = place_by_cluster(at[3], filled + 3, args.d, rank * quarter, quarter,
+                              2 * quarter + PAD_QUADS);
     return r;
 }
 
 // ---- Weights on their way ----
 
-// By one warp: the block's rows of w[n, k] to their place.
+// By one warp: the block's share of w[n, k] to its place. Weights are read once a forward: they are
+// the first to leave the cache again.
 __device__ static void send_for(const place &p, const void *w, int k) {
-    const int lane = threadIdx.x % 32, n_rows = UNIT * p.n_units, n_bytes = 2 * k;
+    const int lane = threadIdx.x % 32, n_rows = UNIT * p.n_units;
     const uint32_t filled = shared_address(p.filled);
-    if (n_rows == 0) return;
+    if (n_rows == 0 || p.n_bytes == 0) return;
+    uint64_t policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     if (lane == 0)
         asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(filled),
-                     "r"(n_rows * n_bytes)
+                     "r"(n_rows * p.n_bytes)
                      : "memory");
     __syncwarp();
     for (int i = lane; i < n_rows; i += 32) {
-        const size_t row = (size_t)UNIT * (blockIdx.x + i / UNIT * gridDim.x) + i % UNIT;
+        const size_t row = (size_t)UNIT * (p.first + i / UNIT * p.step) + i % UNIT;
         asm volatile(
-            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
-            "[%3];" ::"r"(shared_address(p.rows + i * p.stride)),
-            "l"((const unsigned char *)w + row * n_bytes), "r"(n_bytes), "r"(filled)
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+            "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(p.rows + i * p.stride)),
+            "l"((const unsigned char *)w + row * 2 * k + p.first_byte), "r"(p.n_bytes), "r"(filled),
+            "l"(policy)
             : "memory");
     }
 }
 
 // Until the copies of the place's use number i have come.
 __device__ static void wait_for(const place &p, int i) {
-    if (p.n_units == 0) return;
+    if (p.n_units == 0 || p.n_bytes == 0) return;
     const uint32_t filled = shared_address(p.filled);
     uint32_t is_done = 0;
     while (!is_done)
@@ -137,6 +184,25 @@ __device__ static void open_places(const room &r) {
                          : "memory");
     }
     __syncthreads();
+}
+
+// Biases and norms are read by all blocks at once, and waited for: into the cache with them, a
+// block an array.
+__device__ static void fetch_vectors(const wb_whole_args &args) {
+    const int n_products = 4 * args.n_layers + 1, i = (int)blockIdx.x - n_products;
+    const int n[4] = {3 * args.d, args.d, args.d_ff, args.d}, line = 32 * (int)threadIdx.x;
+    const float *arrays[2] = {NULL, NULL};
+    int length = args.d;
+    if (i < 0) {
+        arrays[0] = args.products[blockIdx.x].bias;
+        length = n[blockIdx.x % 4];
+        if ((int)blockIdx.x == n_products - 1) length = args.d;
+    } else if (i <= 2 * args.n_layers) {
+        arrays[0] = args.norms[i].gamma, arrays[1] = args.norms[i].beta;
+    }
+    for (int k = 0; k < 2; k++)
+        if (arrays[k] && line < length)
+            asm volatile("prefetch.global.L2 [%0];" ::"l"(arrays[k] + line));
 }
 
 // ---- Blocks meeting ----
@@ -166,163 +232,103 @@ __device__ static void meet(uint32_t *arrivals, int number) {
     __syncthreads();
 }
 
-// The thread's number, asked for anew in each step: what follows from it would else be computed
-// once, before the first layer, and take more registers than there are.
-__device__ static int thread_here(void) {
-    int thread;
-    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
-    return thread;
+// The same of a cluster's threads, whose stores to each other's memory are seen afterwards.
+__device__ static void meet_cluster(void) {
+    asm volatile(
+        "barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
+            : "memory");
+}
+
+// Where another block of the cluster has what is at p here.
+__device__ static uint32_t address_at(const void *p, int rank) {
+    uint32_t address;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
+                 : "=r"(address)
+                 : "r"(shared_address(p)), "r"(rank));
+    return address;
 }
 
 // ---- Rows and their norms ----
 
-// A lane's share of 16 M rows: rows 16 m + 8 half + lane / 4; of step i of 32 k of its warp,
-// columns [8 (lane % 4), + 8), as in skinny.cu.
-__device__ static int row_of(int thread, int m, int half) {
-    return 16 * m + 8 * half + thread % 32 / 4;
-}
-
-__device__ static int column_of(int thread, int i) {
-    return 32 * (thread / 32 + WARPS * i) + 8 * (thread % 4);
-}
-
-// z <- the lane's share of all rows before their norm. Rows past the last are copies of it: nobody
-// looks at what becomes of them.
-template <typename T, int M>
-__device__ static void load_rows(int thread, float z[NORM_STEPS][M][2][8],
-                                 const wb_whole_args &args) {
-    uint4 raw[NORM_STEPS][M][2];
+// z <- a lane's share of a row before its norm: of the sums, or of both embeddings' tables.
+template <typename T>
+__device__ static void load_row(float z[VECTORS][8], const wb_whole_args &args, bool is_embedding,
+                                int row, int lane) {
 #pragma unroll
-    for (int i = 0; i < NORM_STEPS; i++)
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int row = min(row_of(thread, m, half), args.m - 1);
-                const int column = column_of(thread, i);
-                if (column < args.d)
-                    raw[i][m][half] =
-                        __ldcg((const uint4 *)((const T *)args.sums + row * args.d + column));
-            }
-#pragma unroll
-    for (int i = 0; i < NORM_STEPS; i++)
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) load8(z[i][m][half], (const T *)&raw[i][m][half]);
-}
-
-// How many columns of a row a warp has.
-__device__ static int count_columns(int warp, int d) {
-    int n = 0;
-#pragma unroll
-    for (int i = 0; i < NORM_STEPS; i++) n += 32 * (warp + WARPS * i) < d ? 32 : 0;
-    return n;
-}
-
-// stats[m][half] <- mean and 1 / deviation of the lane's rows, from what all warps have of them;
-// also left in kept[32] for whoever wants single cells later. Squares are summed about each
-// warp's own mean first (Chan et al. 1983), so one exchange is enough.
-template <int M>
-__device__ static void find_stats(int thread, float2 stats[M][2],
-                                  const float z[NORM_STEPS][M][2][8], float2 *shares, float2 *kept,
-                                  int d) {
-    const int warp = thread / 32, quad = thread % 4, n = count_columns(warp, d);
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float sum = 0.0f, square = 0.0f;
-#pragma unroll
-            for (int i = 0; i < NORM_STEPS; i++)
-                if (column_of(thread, i) < d)
-                    for (int j = 0; j < 8; j++) sum += z[i][m][half][j];
-            sum = row_sum(sum);
-            const float mean = n ? sum / (float)n : 0.0f;
-#pragma unroll
-            for (int i = 0; i < NORM_STEPS; i++)
-                if (column_of(thread, i) < d)
-                    for (int j = 0; j < 8; j++)
-                        square += (z[i][m][half][j] - mean) * (z[i][m][half][j] - mean);
-            square = row_sum(square);
-            if (quad == 0) shares[32 * warp + row_of(thread, m, half)] = make_float2(sum, square);
-        }
-    __syncthreads();
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const int row = row_of(thread, m, half);
-            float2 share[WARPS / 4];
-            float sum = 0.0f, square = 0.0f;
-#pragma unroll
-            for (int i = 0; i < WARPS / 4; i++) {
-                share[i] = shares[32 * (quad + 4 * i) + row];
-                sum += share[i].x;
-            }
-            const float mean = row_sum(sum) / (float)d;
-#pragma unroll
-            for (int i = 0; i < WARPS / 4; i++) {
-                const float columns = (float)count_columns(quad + 4 * i, d);
-                const float off = columns > 0.0f ? share[i].x / columns - mean : 0.0f;
-                square += share[i].y + columns * off * off;
-            }
-            stats[m][half] =
-                make_float2(mean, rsqrtf(row_sum(square) / (float)d + WB_NORM_EPSILON));
-            if (warp == 0 && quad == 0) kept[row] = stats[m][half];
-        }
-}
-
-// a <- the norm of the lane's share as left sides of products; kept as in find_stats.
-template <typename T, int M>
-__device__ static void norm_rows(int thread, uint4 a[NORM_STEPS][M][2], const wb_whole_args &args,
-                                 const wb_whole_norm &norm, float2 *shares, float2 *kept) {
-    float z[NORM_STEPS][M][2][8];
-    load_rows<T, M>(thread, z, args);
-    float2 stats[M][2];
-    find_stats<M>(thread, stats, z, shares, kept, args.d);
-#pragma unroll
-    for (int i = 0; i < NORM_STEPS; i++) {
-        const int column = column_of(thread, i);
+    for (int i = 0; i < VECTORS; i++) {
+        const int column = 8 * (lane + 32 * i);
+        for (int j = 0; j < 8; j++) z[i][j] = 0.0f;
         if (column >= args.d) continue;
-        float g[8], b[8];
-        load8(g, norm.gamma + column);
-        load8(b, norm.beta + column);
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const float2 s = stats[m][half];
-                float y[8];
-                for (int j = 0; j < 8; j++) y[j] = (z[i][m][half][j] - s.x) * s.y * g[j] + b[j];
-                store8((T *)&a[i][m][half], y);
-            }
+        if (!is_embedding) {
+            const uint4 raw = __ldcg((const uint4 *)((const T *)args.sums + row * args.d + column));
+            load8(z[i], (const T *)&raw);
+            continue;
+        }
+        float p[8];
+        load8(z[i], (const T *)args.words + (size_t)args.ids[row] * args.d + column);
+        load8(p, (const T *)args.positions + (size_t)args.position[row] * args.d + column);
+        for (int j = 0; j < 8; j++) z[i][j] += p[j];
     }
 }
 
-// Two neighbours of a row after its norm, as they were multiplied.
-template <typename T>
-__device__ static float2 norm_pair(const wb_whole_args &args, const wb_whole_norm &norm,
-                                   const float2 *kept, int row, int column) {
-    const uint32_t raw = __ldcg((const unsigned *)((const T *)args.sums + row * args.d + column));
-    const T *sums = (const T *)&raw;
-    const float2 z = make_float2(load1(sums), load1(sums + 1)), s = kept[row];
-    const uint32_t pair =
-        pack_pair((z.x - s.x) * s.y * norm.gamma[column] + norm.beta[column],
-                  (z.y - s.x) * s.y * norm.gamma[column + 1] + norm.beta[column + 1], T());
-    const T *cells = (const T *)&pair;
-    return make_float2(load1(cells), load1(cells + 1));
+// x of all blocks of the cluster <- the norm of this block's quarter of the rows, a warp a row.
+// Rows past the last are copies of it: nobody looks at what becomes of them.
+template <typename T, int M>
+__device__ static void norm_rows(const room &r, const wb_whole_args &args,
+                                 const wb_whole_norm &norm, bool is_embedding) {
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (warp < 4 * M) {
+        const int row = 4 * M * cluster_rank() + warp;
+        float z[VECTORS][8], sum = 0.0f, square = 0.0f;
+        load_row<T>(z, args, is_embedding, min(row, args.m - 1), lane);
+#pragma unroll
+        for (int i = 0; i < VECTORS; i++)
+            for (int j = 0; j < 8; j++) sum += z[i][j];
+        const float mean = warp_sum(sum) / (float)args.d;
+#pragma unroll
+        for (int i = 0; i < VECTORS; i++)
+            if (8 * (lane + 32 * i) < args.d)
+                for (int j = 0; j < 8; j++) square += (z[i][j] - mean) * (z[i][j] - mean);
+        const float inverse = rsqrtf(warp_sum(square) / (float)args.d + WB_NORM_EPSILON);
+#pragma unroll
+        for (int i = 0; i < VECTORS; i++) {
+            const int column = 8 * (lane + 32 * i);
+            if (column >= args.d) continue;
+            float g[8], b[8];
+            load8(g, norm.gamma + column);
+            load8(b, norm.beta + column);
+            for (int j = 0; j < 8; j++) z[i][j] = (z[i][j] - mean) * inverse * g[j] + b[j];
+            uint4 cells;
+            store8((T *)&cells, z[i]);
+            for (int rank = 0; rank < CLUSTER; rank++)
+                asm volatile("st.shared::cluster.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(
+                                 address_at(r.x + row * r.x_stride + 2 * column, rank)),
+                             "r"(cells.x), "r"(cells.y), "r"(cells.z), "r"(cells.w)
+                             : "memory");
+        }
+    }
+    meet_cluster();
 }
 
 // ---- Products ----
 
-// sums += the lane's rows times 32 k, at byte offset, of each unit.
-template <typename T, int M, int U>
-__device__ static void multiply_step(int thread, float sums[U][M][4], const uint4 a[M][2],
-                                     const place &p, int offset) {
-    const unsigned char *w = p.rows + (thread % 32 / 4) * p.stride + offset;
+// A lane's share of 16 M rows: rows 16 m + 8 half + lane / 4; of its warp's step i of 32 k, cells
+// [8 (lane % 4), + 8), as in skinny.cu.
+__device__ static int row_of(int m, int half) {
+    return 16 * m + 8 * half + (int)threadIdx.x % 32 / 4;
+}
+
+__device__ static int k_of(int i) {
+    return 32 * ((int)threadIdx.x / 32 + WARPS * i) + 8 * ((int)threadIdx.x % 4);
+}
+
+// sums += the lane's rows times 32 k of each unit.
+template <typename T, int M>
+__device__ static void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2], const place &p,
+                                     int k) {
+    const unsigned char *w = p.rows + (threadIdx.x % 32 / 4) * p.stride + 2 * k;
 #pragma unroll
-    for (int u = 0; u < U; u++) {
+    for (int u = 0; u < UNITS; u++) {
         if (u >= p.n_units) continue;
         const uint4 b = *(const uint4 *)(w + UNIT * u * p.stride);
         const uint32_t low[2] = {b.x, b.y}, high[2] = {b.z, b.w};
@@ -336,46 +342,38 @@ __device__ static void multiply_step(int thread, float sums[U][M][4], const uint
     }
 }
 
-// The warps' shares of sums to where each thread finds those of its two cells.
-template <int M, int U>
-__device__ static void share_sums(int thread, float *scratch, const float sums[U][M][4]) {
-    const int warp = thread / 32, pair = 2 * (thread % 4);
-#pragma unroll
-    for (int u = 0; u < U; u++)
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                float *to = scratch + (16 * M * warp + row_of(thread, m, half)) * UNIT * U +
-                            UNIT * u + pair;
-                *(float2 *)to = make_float2(sums[u][m][2 * half], sums[u][m][2 * half + 1]);
-            }
-    __syncthreads();
+// A warp's share of the sums of rows [16 m, + 16) to where each thread finds those of its cells.
+__device__ static void share_sums(float *scratch, const float sums[4], int tile, int u) {
+    const int lane = threadIdx.x % 32;
+    float *to = scratch + (16 * tile + lane / 4) * UNIT * UNITS + UNIT * u + 2 * (lane % 4);
+    *(float2 *)to = make_float2(sums[0], sums[1]);
+    *(float2 *)(to + 8 * UNIT * UNITS) = make_float2(sums[2], sums[3]);
 }
 
-// Two neighbouring cells of a product's result, a thread's own.
+// Two neighbouring cells of a product's result, a thread's own: those of pair t % 12 of row t / 12.
 struct cells {
-    int row, column;
+    int row, pair, column;
     bool is_there;
-    float2 sum;
 };
 
-template <int M, int U>
-__device__ static cells sum_shares(int thread, const float *scratch, const wb_whole_args &args,
-                                   const place &p, const float *bias) {
-    const int row = thread / (4 * U), pair = thread % (4 * U), u = pair / 4;
-    cells c = {row,
-               UNIT * (int)(blockIdx.x + u * gridDim.x) + 2 * (pair % 4),
-               row < args.m && u < p.n_units,
-               {0.0f, 0.0f}};
-    if (!c.is_there) return c;
-    c.sum = make_float2(bias[c.column], bias[c.column + 1]);
-    for (int warp = 0; warp < WARPS; warp++) {
-        const float2 share =
-            *(const float2 *)(scratch + (16 * M * warp + row) * UNIT * U + 2 * pair);
-        c.sum.x += share.x, c.sum.y += share.y;
+__device__ static cells cells_of(const wb_whole_args &args, const place &p, int first_row,
+                                 int n_rows) {
+    const int t = threadIdx.x, row = t / (4 * UNITS), pair = t % (4 * UNITS), u = pair / 4;
+    return {first_row + row, pair, UNIT * (p.first + u * p.step) + 2 * (pair % 4),
+            row < n_rows && first_row + row < args.m && u < p.n_units};
+}
+
+// The sum of what warps first, first + step, .. have of them.
+template <int M>
+__device__ static float2 sum_shares(const float *scratch, const cells &c, int first, int step) {
+    const float *from = scratch + (16 * (c.row / 16) + c.row % 16) * UNIT * UNITS + 2 * c.pair;
+    float2 sum = {0.0f, 0.0f};
+#pragma unroll
+    for (int warp = first; warp < WARPS; warp += step) {
+        const float2 share = *(const float2 *)(from + 16 * M * warp * UNIT * UNITS);
+        sum.x += share.x, sum.y += share.y;
     }
-    return c;
+    return sum;
 }
 
 template <typename T>
@@ -383,214 +381,263 @@ __device__ static void store_pair(void *y, int ld, const cells &c, float2 value)
     __stcg((unsigned *)((T *)y + (size_t)c.row * ld + c.column), pack_pair(value.x, value.y, T()));
 }
 
-// c <- the norm of the rows times a matrix whose use number is use.
-template <typename T, int M, int U>
-__device__ static cells multiply_norm(int thread, const room &r, const wb_whole_args &args,
-                                      const place &p, int use, const wb_whole_product &product,
-                                      const wb_whole_norm &norm, float2 *kept) {
-    uint4 a[NORM_STEPS][M][2];
-    norm_rows<T, M>(thread, a, args, norm, r.shares, kept);
+__device__ static float2 bias_of(const wb_whole_product &product, const cells &c) {
+    return c.is_there ? __ldg((const float2 *)(product.bias + c.column)) : make_float2(0.0f, 0.0f);
+}
+
+// The thread's cells of x times a matrix whose place is used for the use-th time; then its place is
+// free.
+template <typename T, int M>
+__device__ static float2 multiply_x(const room &r, const wb_whole_args &args, const place &p,
+                                    int use, const cells &c) {
+    float sums[UNITS][M][4] = {};
     wait_for(p, use);
-    float sums[U][M][4] = {};
 #pragma unroll
-    for (int i = 0; i < NORM_STEPS; i++)
-        if (column_of(thread, i) < args.d)
-            multiply_step<T, M, U>(thread, sums, a[i], p, 2 * column_of(thread, i));
-    share_sums<M, U>(thread, r.scratch, sums);
-    return sum_shares<M, U>(thread, r.scratch, args, p, product.bias);
-}
-
-// ---- The embeddings, the four steps of a layer, and the head ----
-
-// sums <- the sums of both tables' rows, a block a row.
-template <typename T>
-__device__ static void embed(const wb_whole_args &args) {
-    for (int row = blockIdx.x; row < args.m; row += gridDim.x) {
-        const T *word = (const T *)args.words + (size_t)args.ids[row] * args.d;
-        const T *position = (const T *)args.positions + (size_t)args.position[row] * args.d;
-        for (int i = threadIdx.x; i < args.d; i += THREADS)
-            store1((T *)args.sums + row * args.d + i, load1(word + i) + load1(position + i));
-    }
-}
-
-// sums <- what the warp's heads add to the columns of attention's output.
-template <typename T, int D, int M>
-__device__ static void attend(int thread, float sums[M][4], const wb_whole_args &args,
-                              const place &p, T *values, int head) {
-    constexpr int N = 2 * M, C = D / 32;
-    const int lane = thread % 32, offset = 8 * (lane % 4), ld = 3 * args.d;
-    const T *query = (const T *)args.qkv + head * D, *key = query + args.d;
-    load_tile<T, D>(values, key + args.d, ld, 16 * M, args.m, lane, 32);
-    copy_commit();
-    uint4 q[M][2][C], k[N][C];
-    uint32_t w[C][4];
-#pragma unroll
-    for (int c = 0; c < C; c++) {
-#pragma unroll
-        for (int n = 0; n < N; n++) {
-            const int row = min(8 * n + lane / 4, args.m - 1);
-            k[n][c] = __ldcg((const uint4 *)(key + (size_t)row * ld + 32 * c + offset));
-        }
+    for (int i = 0; i < STEPS; i++) {
+        if (k_of(i) >= args.d) continue;
+        uint4 a[M][2];
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int row = min(row_of(thread, m, half), args.m - 1);
-                q[m][half][c] = __ldcg((const uint4 *)(query + (size_t)row * ld + 32 * c + offset));
-            }
-        load_matrices(w[c],
-                      p.rows + (lane & 7) * p.stride + 2 * (head * D + 32 * c + 8 * (lane / 8)));
+            for (int half = 0; half < 2; half++)
+                a[m][half] = *(const uint4 *)(r.x + row_of(m, half) * r.x_stride + 2 * k_of(i));
+        multiply_step<T, M>(sums, a, p, k_of(i));
     }
+    for (int u = 0; u < UNITS; u++)
+        for (int m = 0; m < M; m++)
+            share_sums(r.scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
+    __syncthreads();
+    return c.is_there ? sum_shares<M>(r.scratch, c, 0, 1) : make_float2(0.0f, 0.0f);
+}
+
+// sums <- the cluster's shares of each cell, mine being this thread's, + bias + x.
+template <typename T, int M>
+__device__ static void add_up(const room &r, const wb_whole_args &args, const place &p,
+                              const cells &c, float2 mine, const wb_whole_product &product) {
+    const int rows = 4 * M, rank = cluster_rank(), to = c.row / rows;
+    const cells own = cells_of(args, p, rows * rank, rows);
+    const float2 bias = bias_of(product, own);
+    if (c.is_there) {
+        const float *at = r.inbox + (rows * rank + c.row % rows) * UNIT * UNITS + 2 * c.pair;
+        asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(address_at(at, to)),
+                     "f"(mine.x), "f"(mine.y)
+                     : "memory");
+    }
+    meet_cluster();
+    if (!own.is_there) return;
+    const T *x = (const T *)(r.x + own.row * r.x_stride) + own.column;
+    float2 sum = make_float2(bias.x + load1(x), bias.y + load1(x + 1));
+    for (int i = 0; i < CLUSTER; i++) {
+        const float2 share =
+            *(const float2 *)(r.inbox + (rows * i + own.row % rows) * UNIT * UNITS + 2 * own.pair);
+        sum.x += share.x, sum.y += share.y;
+    }
+    store_pair<T>(args.sums, args.d, own, sum);
+}
+
+// ---- Attention ----
+
+// Scores of 16 queries to probabilities that still want to be divided by their sum.
+template <int N>
+__device__ static void soften(float s[N][4], float inverse[2], const wb_whole_args &args, int m,
+                              float scale) {
+    float sum[2] = {0.0f, 0.0f}, most[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const int row = min(row_of(m, half), args.m - 1);
+        const int first = args.first_key[row], end = args.end_key[row];
+#pragma unroll
+        for (int n = 0; n < N; n++)
+#pragma unroll
+            for (int j = 2 * half; j < 2 * half + 2; j++) {
+                const int key = 8 * n + 2 * ((int)threadIdx.x % 4) + j % 2;
+                s[n][j] = key >= first && key < end ? s[n][j] * scale : -INFINITY;
+                most[half] = fmaxf(most[half], s[n][j]);
+            }
+        most[half] = row_max(most[half]);
+    }
+#pragma unroll
+    for (int n = 0; n < N; n++)
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            s[n][j] = exp2f(s[n][j] - most[j / 2]);
+            sum[j / 2] += s[n][j];
+        }
+    for (int half = 0; half < 2; half++) inverse[half] = 1.0f / row_sum(sum[half]);
+}
+
+// o <- 16 queries' attention of one head, not yet divided; the warp's own tile holds the values.
+template <typename T, int D, int M>
+__device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
+                              T *values, int head, int m) {
+    constexpr int N = 2 * M, C = D / 32;
+    const int lane = threadIdx.x % 32, offset = 8 * (lane % 4), ld = 3 * args.d;
+    const T *query = (const T *)args.qkv + head * D, *key = query + args.d;
+    load_tile<T, D>(values, key + args.d, ld, 16 * M, args.m, lane, 32);
+    copy_commit();
+    uint4 q[2][C], k[N][C];
+#pragma unroll
+    for (int c = 0; c < C; c++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int row = min(row_of(m, half), args.m - 1);
+            q[half][c] = __ldcg((const uint4 *)(query + row * ld + 32 * c + offset));
+        }
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            const int row = min(8 * n + lane / 4, args.m - 1);
+            k[n][c] = __ldcg((const uint4 *)(key + row * ld + 32 * c + offset));
+        }
+    }
+    float s[N][4] = {};
+#pragma unroll
+    for (int c = 0; c < C; c++) {
+        const uint4 x = q[0][c], y = q[1][c];
+        const uint32_t first[4] = {x.x, y.x, x.y, y.y}, second[4] = {x.z, y.z, x.w, y.w};
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            const uint32_t low[2] = {k[n][c].x, k[n][c].y}, high[2] = {k[n][c].z, k[n][c].w};
+            multiply(s[n], first, low, T());
+            multiply(s[n], second, high, T());
+        }
+    }
+    soften<N>(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
     copy_wait<0>();
     __syncwarp();
+    multiply_values<T, D, N>(o, s, values, args.m, lane);
+}
+
+// sums += o times the block's columns of attention's output, of the k that are its head's.
+template <typename T, int D>
+__device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
+                               const float inverse[2], const place &p, int first_k) {
+    const int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int m = 0; m < M; m++) {
-        float s[N][4] = {}, o[D / 8][4] = {}, sum[2] = {0.0f, 0.0f},
-              most[2] = {-INFINITY, -INFINITY};
+    for (int c = 0; c < D / 32; c++) {
+        uint32_t a[2][4];
 #pragma unroll
-        for (int n = 0; n < N; n++)
+        for (int i = 0; i < 4; i++) {
+            const float *low = o[4 * c + i];
+            a[i / 2][2 * (i % 2)] = pack_pair(low[0] * inverse[0], low[1] * inverse[0], T());
+            a[i / 2][2 * (i % 2) + 1] = pack_pair(low[2] * inverse[1], low[3] * inverse[1], T());
+        }
 #pragma unroll
-            for (int c = 0; c < C; c++) {
-                const uint4 x = q[m][0][c], y = q[m][1][c];
-                const uint32_t first[4] = {x.x, y.x, x.y, y.y}, second[4] = {x.z, y.z, x.w, y.w};
-                const uint32_t low[2] = {k[n][c].x, k[n][c].y}, high[2] = {k[n][c].z, k[n][c].w};
-                multiply(s[n], first, low, T());
-                multiply(s[n], second, high, T());
-            }
-        const float scale = 1.44269504f * (D == 64 ? 0.125f : 0.17677670f);
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const int row = min(row_of(thread, m, j / 2), args.m - 1),
-                          at = 8 * n + 2 * (lane % 4) + j % 2;
-                const bool is_own = at >= args.first_key[row] && at < args.end_key[row];
-                s[n][j] = is_own ? s[n][j] * scale : -INFINITY;
-                most[j / 2] = fmaxf(most[j / 2], s[n][j]);
-            }
-#pragma unroll
-        for (int half = 0; half < 2; half++) most[half] = row_max(most[half]);
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                s[n][j] = exp2f(s[n][j] - most[j / 2]);
-                sum[j / 2] += s[n][j];
-            }
-        multiply_values<T, D, N>(o, s, values, args.m, lane);
-        const float inverse[2] = {1.0f / row_sum(sum[0]), 1.0f / row_sum(sum[1])};
-#pragma unroll
-        for (int step = 0; step < D / 16; step++) {
-            const float *low = o[2 * step], *high = o[2 * step + 1];
-            const uint32_t a[4] = {pack_pair(low[0] * inverse[0], low[1] * inverse[0], T()),
-                                   pack_pair(low[2] * inverse[1], low[3] * inverse[1], T()),
-                                   pack_pair(high[0] * inverse[0], high[1] * inverse[0], T()),
-                                   pack_pair(high[2] * inverse[1], high[3] * inverse[1], T())};
-            multiply(sums[m], a, w[step / 2] + 2 * (step % 2), T());
+        for (int u = 0; u < UNITS; u++) {
+            if (u >= p.n_units) continue;
+            uint32_t w[4];
+            load_matrices(w, p.rows + (UNIT * u + (lane & 7)) * p.stride +
+                                 2 * (first_k + 32 * c + 8 * (lane / 8)));
+            multiply(sums[u], a[0], w, T());
+            multiply(sums[u], a[1], w + 2, T());
         }
     }
 }
 
-// sums <- attention of all heads, times its output's matrix, + what attention read.
-template <typename T, int D, int M>
-__device__ static void attention(const room &r, const wb_whole_args &args, int layer) {
-    const int thread = thread_here();
-    const wb_whole_product &product = args.products[4 * layer + 1];
-    if (r.out.n_units == 0) return;
-    const int warp = thread / 32;
-    float sums[1][M][4] = {};
-    wait_for(r.out, layer);
-    for (int head = warp; head < args.n_heads; head += WARPS)
-        attend<T, D, M>(thread, sums[0], args, r.out, (T *)r.scratch + 32 * D * warp, head);
-    __syncthreads();
-    share_sums<M, 1>(thread, r.scratch, sums);
-    if (warp == 0 && layer + 1 < args.n_layers)
-        send_for(r.out, args.products[4 * layer + 5].w, args.d);
-    const cells c = sum_shares<M, 1>(thread, r.scratch, args, r.out, product.bias);
-    if (!c.is_there) return;
-    const float2 x = norm_pair<T>(args, args.norms[2 * layer], r.stats, c.row, c.column);
-    store_pair<T>(args.sums, args.d, c, make_float2(c.sum.x + x.x, c.sum.y + x.y));
-}
+// ---- The four steps of a layer, and the head ----
 
 template <typename T, int M>
 __device__ static void qkv(const room &r, const wb_whole_args &args, int layer) {
-    const int thread = thread_here();
-    const bool is_last = layer + 1 == args.n_layers;
-    const cells c = multiply_norm<T, M, WIDE_UNITS>(
-        thread, r, args, r.qkv, layer, args.products[4 * layer], args.norms[2 * layer], r.stats);
-    // After the last layer the place is the head's, with a third of the columns.
-    if (thread < 32) {
+    const wb_whole_product &product = args.products[4 * layer];
+    const cells c = cells_of(args, r.qkv, 0, 16 * M);
+    const float2 bias = bias_of(product, c);
+    norm_rows<T, M>(r, args, args.norms[2 * layer], layer == 0);
+    const float2 sum = multiply_x<T, M>(r, args, r.qkv, layer, c);
+    if (threadIdx.x < 32) {
+        // After the last layer the place is the head's, with a third of the columns.
         place next = r.qkv;
-        if (is_last) next.n_units = r.out.n_units;
+        if (layer + 1 == args.n_layers)
+            next = place_by_block(next.rows, next.filled, args.d, args.d);
         send_for(next, args.products[4 * layer + 4].w, args.d);
     }
-    if (c.is_there) store_pair<T>(args.qkv, 3 * args.d, c, c.sum);
+    if (c.is_there)
+        store_pair<T>(args.qkv, 3 * args.d, c, make_float2(sum.x + bias.x, sum.y + bias.y));
+}
+
+// sums <- attention of all heads, times its output's matrix, + what attention read. Warps take
+// heads of the block and, where there are two, 16 rows each.
+template <typename T, int D, int M>
+__device__ static void attention(const room &r, const wb_whole_args &args, int layer) {
+    const int warp = threadIdx.x / 32, m = warp % M;
+    const cells c = cells_of(args, r.out, 0, 16 * M);
+    float sums[UNITS][4] = {};
+    if (r.out.n_units > 0)
+        for (int head = warp / M; head < r.n_heads; head += WARPS / M) {
+            float o[D / 8][4] = {}, inverse[2];
+            attend<T, D, M>(o, inverse, args, (T *)r.scratch + 32 * D * warp, r.first_head + head,
+                            m);
+            wait_for(r.out, layer);
+            project<T, D>(sums, o, inverse, r.out, head * D);
+        }
+    __syncthreads();  // the values' tiles are the shares' from here on
+    for (int u = 0; u < UNITS; u++) share_sums(r.scratch, sums[u], M * warp + m, u);
+    __syncthreads();
+    if (warp == 0 && layer + 1 < args.n_layers)
+        send_for(r.out, args.products[4 * layer + 5].w, args.d);
+    float2 mine = {0.0f, 0.0f};
+    if (c.is_there) mine = sum_shares<M>(r.scratch, c, c.row / 16, M);
+    add_up<T, M>(r, args, r.out, c, mine, args.products[4 * layer + 1]);
 }
 
 template <typename T, int M>
 __device__ static void up(const room &r, const wb_whole_args &args, int layer) {
-    const int thread = thread_here();
-    const cells c =
-        multiply_norm<T, M, WIDE_UNITS>(thread, r, args, r.up, layer, args.products[4 * layer + 2],
-                                        args.norms[2 * layer + 1], r.stats + 32);
-    if (thread < 32 && layer + 1 < args.n_layers)
+    const wb_whole_product &product = args.products[4 * layer + 2];
+    const cells c = cells_of(args, r.up, 0, 16 * M);
+    const float2 bias = bias_of(product, c);
+    norm_rows<T, M>(r, args, args.norms[2 * layer + 1], false);
+    const float2 sum = multiply_x<T, M>(r, args, r.up, layer, c);
+    if (threadIdx.x < 32 && layer + 1 < args.n_layers)
         send_for(r.up, args.products[4 * layer + 6].w, args.d);
     if (c.is_there)
-        store_pair<T>(
-            args.wide, args.d_ff, c,
-            make_float2(activate(c.sum.x, args.activation), activate(c.sum.y, args.activation)));
+        store_pair<T>(args.wide, args.d_ff, c,
+                      make_float2(activate(sum.x + bias.x, args.activation),
+                                  activate(sum.y + bias.y, args.activation)));
 }
 
+// sums <- wide times the last matrix, + what the feed-forward block read.
 template <typename T, int M>
 __device__ static void down(const room &r, const wb_whole_args &args, int layer) {
-    const int thread = thread_here();
-    if (r.down.n_units == 0) return;
-    float sums[1][M][4] = {};
-    const int n_steps = args.d_ff / 32, warp = thread / 32;
+    const int warp = threadIdx.x / 32, quarter = args.d_ff / CLUSTER;
+    const cells c = cells_of(args, r.down, 0, 16 * M);
+    const T *wide = (const T *)args.wide + cluster_rank() * quarter;
+    float sums[UNITS][M][4] = {};
+    uint4 a[STEPS][M][2];
+#pragma unroll
+    for (int i = 0; i < STEPS; i++)
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int row = min(row_of(m, half), args.m - 1);
+                if (k_of(i) < quarter)
+                    a[i][m][half] = __ldcg((const uint4 *)(wide + row * args.d_ff + k_of(i)));
+            }
     wait_for(r.down, layer);
-    for (int first = 0; warp + WARPS * first < n_steps; first += WIDE_STEPS) {
-        uint4 a[WIDE_STEPS][M][2];
 #pragma unroll
-        for (int i = 0; i < WIDE_STEPS; i++)
-#pragma unroll
-            for (int m = 0; m < M; m++)
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    const int row = min(row_of(thread, m, half), args.m - 1),
-                              column = column_of(thread, first + i);
-                    if (column < args.d_ff)
-                        a[i][m][half] = __ldcg((const uint4 *)((const T *)args.wide +
-                                                               (size_t)row * args.d_ff + column));
-                }
-#pragma unroll
-        for (int i = 0; i < WIDE_STEPS; i++)
-            if (column_of(thread, first + i) < args.d_ff)
-                multiply_step<T, M, 1>(thread, sums, a[i], r.down,
-                                       2 * column_of(thread, first + i));
-    }
-    share_sums<M, 1>(thread, r.scratch, sums);
+    for (int i = 0; i < STEPS; i++)
+        if (k_of(i) < quarter) multiply_step<T, M>(sums, a[i], r.down, k_of(i));
+    for (int u = 0; u < UNITS; u++)
+        for (int m = 0; m < M; m++) share_sums(r.scratch, sums[u][m], M * warp + m, u);
+    __syncthreads();
     if (warp == 0 && layer + 1 < args.n_layers)
         send_for(r.down, args.products[4 * layer + 7].w, args.d_ff);
-    const cells c =
-        sum_shares<M, 1>(thread, r.scratch, args, r.down, args.products[4 * layer + 3].bias);
-    if (!c.is_there) return;
-    const float2 x = norm_pair<T>(args, args.norms[2 * layer + 1], r.stats + 32, c.row, c.column);
-    store_pair<T>(args.sums, args.d, c, make_float2(c.sum.x + x.x, c.sum.y + x.y));
+    float2 mine = {0.0f, 0.0f};
+    if (c.is_there) mine = sum_shares<M>(r.scratch, c, 0, 1);
+    add_up<T, M>(r, args, r.down, c, mine, args.products[4 * layer + 3]);
 }
 
 // logits <- the classifier over what the blocks left in pre_logits, by the last block to arrive.
-__device__ static void classify(int thread, const wb_whole_args &args) {
+__device__ static void classify(const wb_whole_args &args) {
     __shared__ bool is_last;
     __syncthreads();
-    if (thread == 0) {
-        const uint32_t all = (4u * args.n_layers + 2u) * gridDim.x;
+    if (threadIdx.x == 0) {
+        const uint32_t all = (4u * args.n_layers + 1u) * gridDim.x;
         is_last = arrive(args.arrivals) + 1 == all;
         if (is_last) *args.arrivals = 0;  // for the next launch
     }
     __syncthreads();
     if (!is_last) return;
-    const int lane = thread % 32, n = args.n_texts * args.n_labels;
-    for (int i = thread / 32; i < n; i += WARPS) {
+    const int lane = threadIdx.x % 32, n = args.n_texts * args.n_labels;
+    for (int i = threadIdx.x / 32; i < n; i += WARPS) {
         const int text = i / args.n_labels, label = i % args.n_labels;
         float sum = 0.0f;
         for (int column = lane; column < args.d; column += 32)
@@ -603,19 +650,17 @@ __device__ static void classify(int thread, const wb_whole_args &args) {
 
 template <typename T, int M>
 __device__ static void head(const room &r, const wb_whole_args &args) {
-    const int thread = thread_here();
-    place p = r.qkv;
-    p.n_units = r.out.n_units;
-    if (p.n_units > 0) {
-        const cells c = multiply_norm<T, M, 1>(thread, r, args, p, args.n_layers,
-                                               args.products[4 * args.n_layers],
-                                               args.norms[2 * args.n_layers], r.stats);
-        const int text = c.is_there ? args.text[c.row] : -1;
-        if (text >= 0)
-            __stcg((float2 *)(args.pre_logits + (size_t)text * args.d + c.column),
-                   make_float2(fmaxf(c.sum.x, 0.0f), fmaxf(c.sum.y, 0.0f)));
-    }
-    classify(thread, args);
+    const place p = place_by_block(r.qkv.rows, r.qkv.filled, args.d, args.d);
+    const wb_whole_product &product = args.products[4 * args.n_layers];
+    const cells c = cells_of(args, p, 0, 16 * M);
+    const float2 bias = bias_of(product, c);
+    norm_rows<T, M>(r, args, args.norms[2 * args.n_layers], false);
+    const float2 sum = multiply_x<T, M>(r, args, p, args.n_layers, c);
+    const int text = c.is_there ? args.text[c.row] : -1;
+    if (text >= 0)
+        __stcg((float2 *)(args.pre_logits + (size_t)text * args.d + c.column),
+               make_float2(fmaxf(sum.x + bias.x, 0.0f), fmaxf(sum.y + bias.y, 0.0f)));
+    classify(args);
 }
 
 #endif
@@ -636,19 +681,22 @@ __global__ static void __launch_bounds__(THREADS, 1)
         send_for(r.up, args.products[2].w, args.d);
         send_for(r.down, args.products[3].w, args.d_ff);
     }
-    embed<T>(args);
-    meet(args.arrivals, 1);
+    fetch_vectors(args);
+    // No block of a cluster writes to another that has not begun.
+    meet_cluster();
     for (int layer = 0; layer < args.n_layers; layer++) {
         qkv<T, M>(r, args, layer);
-        meet(args.arrivals, 4 * layer + 2);
+        meet(args.arrivals, 4 * layer + 1);
         attention<T, D, M>(r, args, layer);
-        meet(args.arrivals, 4 * layer + 3);
+        meet(args.arrivals, 4 * layer + 2);
         up<T, M>(r, args, layer);
-        meet(args.arrivals, 4 * layer + 4);
+        meet(args.arrivals, 4 * layer + 3);
         down<T, M>(r, args, layer);
-        meet(args.arrivals, 4 * layer + 5);
+        meet(args.arrivals, 4 * layer + 4);
     }
     head<T, M>(r, args);
+    // Nor ends while another may still write to it.
+    meet_cluster();
 #endif
 }
 
@@ -666,30 +714,61 @@ static const void *kernel_of(const wb_whole_args *args, bool is_two_tiles) {
                                      : kernel_for<__nv_bfloat16>(args->d_head, is_two_tiles);
 }
 
-bool wb_whole_prepare(const wb_whole_args *args) {
-    if (args->d % 64 || args->d_ff % 64 || args->d > 32 * WARPS * NORM_STEPS ||
-        (args->d_head != 32 && args->d_head != 64) || args->n_blocks < 1 ||
-        (args->cell != WB_CELL_F16 && args->cell != WB_CELL_BF16))
+// All blocks at once, in clusters; attributes has room for two.
+static cudaLaunchConfig_t configure(const wb_whole_args *args, cudaLaunchAttribute *attributes,
+                                    cudaStream_t stream) {
+    attributes[0].id = cudaLaunchAttributeClusterDimension;
+    attributes[0].val.clusterDim.x = CLUSTER;
+    attributes[0].val.clusterDim.y = attributes[0].val.clusterDim.z = 1;
+    attributes[1].id = cudaLaunchAttributeCooperative;
+    attributes[1].val.cooperative = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(CLUSTER * args->n_clusters);
+    config.blockDim = dim3(THREADS);
+    config.dynamicSmemBytes = (size_t)sizes_of(*args).total;
+    config.stream = stream;
+    config.attrs = attributes;
+    config.numAttrs = 2;
+    return config;
+}
+
+static bool has_shape(const wb_whole_args *args) {
+    if (args->d % 64 || args->d > MOST_K || args->d_ff % (64 * CLUSTER) ||
+        args->d_ff > CLUSTER * MOST_K || (args->d_head != 32 && args->d_head != 64))
         return false;
     const sizes s = sizes_of(*args);
-    if (s.most_units[0] > WIDE_UNITS || s.most_units[1] > 1 || s.most_units[2] > WIDE_UNITS)
-        return false;
+    for (int i = 0; i < 4; i++)
+        if (s.most_units[i] > UNITS) return false;
+    return args->cell == WB_CELL_F16 || args->cell == WB_CELL_BF16;
+}
+
+bool wb_whole_prepare(wb_whole_args *args) {
     int device = 0, major = 0, most_shared = 0;
     cudaError_t code = cudaGetDevice(&device);
     if (!code) code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (!code)
         code =
             cudaDeviceGetAttribute(&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-    if (code || major != 9 || s.total > most_shared) return false;
-    for (int i = 0; i < 2 && !code; i++)
-        code = cudaFuncSetAttribute(kernel_of(args, i), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    s.total);
-    return !code;
+    if (code || major != 9) return false;
+    args->n_clusters = MOST_CLUSTERS;
+    if (!has_shape(args)) return false;
+    const int n_bytes = sizes_of(*args).total;
+    if (n_bytes > most_shared) return false;
+    for (int i = 0; i < 2; i++) {
+        cudaLaunchAttribute attributes[2];
+        const cudaLaunchConfig_t config = configure(args, attributes, 0);
+        int n_resident = 0;
+        const void *kernel = kernel_of(args, i);
+        code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes);
+        if (!code) code = cudaOccupancyMaxActiveClusters(&n_resident, kernel, &config);
+        if (code || n_resident < args->n_clusters) return false;
+    }
+    return true;
 }
 
 unsigned wb_launch_whole(const wb_whole_args *args, wb_stream stream) {
+    cudaLaunchAttribute attributes[2];
+    const cudaLaunchConfig_t config = configure(args, attributes, stream);
     void *params[] = {(void *)args};
-    return cudaLaunchCooperativeKernel(kernel_of(args, args->m > 16), dim3(args->n_blocks),
-                                       dim3(THREADS), params, (size_t)sizes_of(*args).total,
-                                       stream);
+    return cudaLaunchKernelExC(&config, kernel_of(args, args->m > 16), params);
 }
