@@ -6,11 +6,12 @@
 //
 //     norm, qkv ──┼──► attention, out, + rows ──┼──► norm, up, gelu ──┼──► down, + rows ──┼──►
 //
-// Four blocks are a cluster and read each other's shared memory. Before qkv and up each of them
-// norms a quarter of the rows and gives it to all four, so that the cache is read once a cluster;
-// every block multiplies all rows by columns of its own. For out and down a cluster has columns of
-// its own and each block a quarter of k, of out the heads that it attends with; the quarters of
-// each sum meet in one of the four. Warps of a block share out k.
+// Two blocks are a cluster and write to each other's shared memory. Before qkv and up each of them
+// norms half of the rows and gives it to both, so that the cache is read once a cluster; every
+// block multiplies all rows by columns of its own. For out and down a cluster has columns of its
+// own and each block half of k, of out the heads that it attends with; the halves of each sum meet
+// in one of the two. Warps of a block share out k. (Four would read still less, but of those an
+// H200 was seen to hold 30, of 132 multiprocessors; pairs it holds 66.)
 //
 // Columns come in units of 8. A unit's rows of w are brought by the copy engine, to one place for
 // each of a layer's matrices: once a block has used it, the next layer's is sent for.
@@ -20,15 +21,14 @@
 enum {
     WARPS = 12,  // k = 768 comes out even
     THREADS = 32 * WARPS,
-    CLUSTER = 4,
-    UNIT = 8,     // columns
-    UNITS = 3,    // at most, of a block and a matrix
-    STEPS = 2,    // of 32 k, at most, of a warp
-    VECTORS = 3,  // of 8 cells, at most, of a lane and a row: d_model up to 768
-    MOST_K = 32 * WARPS * STEPS,
-    // Of four blocks: what an H100's 132 multiprocessors hold, some of whose neighbourhoods are
-    // odd.
-    MOST_CLUSTERS = 32
+    CLUSTER = 2,
+    UNIT = 8,        // columns
+    UNITS = 3,       // at most, of a block and a matrix
+    STEPS = 2,       // of 32 k, at most, of a warp where k is d_model
+    WIDE_STEPS = 4,  // where it is a block's part of d_ff
+    VECTORS = 3,     // of 8 cells, at most, of a lane and a row
+    MOST_D = 32 * WARPS * STEPS,
+    MOST_D_FF = 32 * WARPS * WIDE_STEPS * CLUSTER
 };
 
 // ---- What lies in shared memory ----
@@ -48,12 +48,14 @@ struct room {
     int x_stride;
     int first_head, n_heads;  // of this block
     float *scratch;  // [WARPS M][16][8 UNITS]: the warps' shares of sums; before that, values
-    float *inbox;    // [CLUSTER][4 M][8 UNITS]: the cluster's shares of this block's rows
+    float *inbox;    // [CLUSTER][rows][8 UNITS]: the cluster's shares of this block's rows
 };
 
 // 64 bytes more than a multiple of 128 where lanes read 16 bytes each of 8 rows and 4 places, 16
 // more where ldmatrix reads 16 bytes each of 8 rows.
 enum { PAD_QUADS = 64, PAD_MATRICES = 16 };
+
+enum { MOST_STATIC = 512 };  // bytes of shared memory besides
 
 struct sizes {
     int most_units[4], k[4], bytes[4];
@@ -77,7 +79,7 @@ __host__ __device__ static sizes sizes_of(const wb_whole_args &args) {
         s.bytes[i] = s.most_units[i] * UNIT * (2 * s.k[i] + (i == 1 ? PAD_MATRICES : PAD_QUADS));
         s.total += s.bytes[i];
     }
-    const int sums = WARPS * 32 * UNIT * UNITS * 4, values = WARPS * 32 * args.d_head * 2;
+    const int sums = WARPS * 32 * UNIT * UNITS * 4, values = WARPS / 2 * 32 * args.d_head * 2;
     s.scratch = sums > values ? sums : values;
     s.x = 32 * (2 * args.d + PAD_QUADS);
     s.total += s.x + s.scratch + 32 * UNIT * UNITS * 4 + 4 * (int)sizeof(uint64_t);
@@ -113,7 +115,7 @@ __device__ static place place_by_cluster(unsigned char *rows, uint64_t *filled, 
 
 __device__ static room lay_out(unsigned char *shared, const wb_whole_args &args) {
     const sizes s = sizes_of(args);
-    const int rank = cluster_rank(), quarter = args.d_ff / CLUSTER;
+    const int rank = cluster_rank(), part = args.d_ff / CLUSTER;
     unsigned char *at[5] = {shared};
     for (int i = 0; i < 4; i++) at[i + 1] = at[i] + s.bytes[i];
     room r;
@@ -128,8 +130,7 @@ __device__ static room lay_out(unsigned char *shared, const wb_whole_args &args)
     r.out = place_by_cluster(at[1], filled + 1, args.d, r.first_head * args.d_head,
                              r.n_heads * args.d_head, 2 * s.k[1] + PAD_MATRICES);
     r.up = place_by_block(at[2], filled + 2, args.d_ff, args.d);
-    r.down = place_by_cluster(at[3], filled + 3, args.d, rank * quarter, quarter,
-                              2 * quarter + PAD_QUADS);
+    r.down = place_by_cluster(at[3], filled + 3, args.d, rank * part, part, 2 * part + PAD_QUADS);
     return r;
 }
 
@@ -271,40 +272,52 @@ __device__ static void load_row(float z[VECTORS][8], const wb_whole_args &args, 
     }
 }
 
-// x of all blocks of the cluster <- the norm of this block's quarter of the rows, a warp a row.
-// Rows past the last are copies of it: nobody looks at what becomes of them.
+// x of both blocks of the cluster <- the norm of this block's half of the rows, up to two rows a
+// warp at once. Rows past the last are copies of it: nobody looks at what becomes of them.
 template <typename T, int M>
 __device__ static void norm_rows(const room &r, const wb_whole_args &args,
                                  const wb_whole_norm &norm, bool is_embedding) {
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    if (warp < 4 * M) {
-        const int row = 4 * M * cluster_rank() + warp;
-        float z[VECTORS][8], sum = 0.0f, square = 0.0f;
-        load_row<T>(z, args, is_embedding, min(row, args.m - 1), lane);
+    constexpr int ROWS = 16 * M / CLUSTER, TURNS = (ROWS + WARPS - 1) / WARPS;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32,
+              first = ROWS * cluster_rank() + warp;
+    float z[TURNS][VECTORS][8], mean[TURNS], inverse[TURNS];
+#pragma unroll
+    for (int t = 0; t < TURNS; t++)
+        load_row<T>(z[t], args, is_embedding, min(first + WARPS * t, args.m - 1), lane);
+#pragma unroll
+    for (int t = 0; t < TURNS; t++) {
+        float sum = 0.0f, square = 0.0f;
 #pragma unroll
         for (int i = 0; i < VECTORS; i++)
-            for (int j = 0; j < 8; j++) sum += z[i][j];
-        const float mean = warp_sum(sum) / (float)args.d;
+            for (int j = 0; j < 8; j++) sum += z[t][i][j];
+        mean[t] = warp_sum(sum) / (float)args.d;
 #pragma unroll
         for (int i = 0; i < VECTORS; i++)
             if (8 * (lane + 32 * i) < args.d)
-                for (int j = 0; j < 8; j++) square += (z[i][j] - mean) * (z[i][j] - mean);
-        const float inverse = rsqrtf(warp_sum(square) / (float)args.d + WB_NORM_EPSILON);
+                for (int j = 0; j < 8; j++)
+                    square += (z[t][i][j] - mean[t]) * (z[t][i][j] - mean[t]);
+        inverse[t] = rsqrtf(warp_sum(square) / (float)args.d + WB_NORM_EPSILON);
+    }
 #pragma unroll
-        for (int i = 0; i < VECTORS; i++) {
-            const int column = 8 * (lane + 32 * i);
-            if (column >= args.d) continue;
-            float g[8], b[8];
-            load8(g, norm.gamma + column);
-            load8(b, norm.beta + column);
-            for (int j = 0; j < 8; j++) z[i][j] = (z[i][j] - mean) * inverse * g[j] + b[j];
-            uint4 cells;
-            store8((T *)&cells, z[i]);
+    for (int i = 0; i < VECTORS; i++) {
+        const int column = 8 * (lane + 32 * i);
+        if (column >= args.d) continue;
+        float g[8], b[8];
+        load8(g, norm.gamma + column);
+        load8(b, norm.beta + column);
+#pragma unroll
+        for (int t = 0; t < TURNS; t++) {
+            if (warp + WARPS * t >= ROWS) continue;
+            float y[8];
+            for (int j = 0; j < 8; j++) y[j] = (z[t][i][j] - mean[t]) * inverse[t] * g[j] + b[j];
+            uint4 packed;
+            store8((T *)&packed, y);
+            const unsigned char *at = r.x + (first + WARPS * t) * r.x_stride + 2 * column;
             for (int rank = 0; rank < CLUSTER; rank++)
-                asm volatile("st.shared::cluster.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(
-                                 address_at(r.x + row * r.x_stride + 2 * column, rank)),
-                             "r"(cells.x), "r"(cells.y), "r"(cells.z), "r"(cells.w)
-                             : "memory");
+                asm volatile(
+                    "st.shared::cluster.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address_at(at, rank)),
+                    "r"(packed.x), "r"(packed.y), "r"(packed.z), "r"(packed.w)
+                    : "memory");
         }
     }
     meet_cluster();
@@ -414,7 +427,7 @@ __device__ static float2 multiply_x(const room &r, const wb_whole_args &args, co
 template <typename T, int M>
 __device__ static void add_up(const room &r, const wb_whole_args &args, const place &p,
                               const cells &c, float2 mine, const wb_whole_product &product) {
-    const int rows = 4 * M, rank = cluster_rank(), to = c.row / rows;
+    const int rows = 16 * M / CLUSTER, rank = cluster_rank(), to = c.row / rows;
     const cells own = cells_of(args, p, rows * rank, rows);
     const float2 bias = bias_of(product, own);
     if (c.is_there) {
@@ -466,14 +479,20 @@ __device__ static void soften(float s[N][4], float inverse[2], const wb_whole_ar
     for (int half = 0; half < 2; half++) inverse[half] = 1.0f / row_sum(sum[half]);
 }
 
-// o <- 16 queries' attention of one head, not yet divided; the warp's own tile holds the values.
+__device__ static void meet_warps(int name, int n_warps) {
+    asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(32 * n_warps) : "memory");
+}
+
+// o <- 16 queries' attention of one head, not yet divided. The M warps of a head bring its values
+// together.
 template <typename T, int D, int M>
 __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
                               T *values, int head, int m) {
     constexpr int N = 2 * M, C = D / 32;
     const int lane = threadIdx.x % 32, offset = 8 * (lane % 4), ld = 3 * args.d;
+    const int pair = threadIdx.x / 32 / M;
     const T *query = (const T *)args.qkv + head * D, *key = query + args.d;
-    load_tile<T, D>(values, key + args.d, ld, 16 * M, args.m, lane, 32);
+    load_tile<T, D>(values, key + args.d, ld, 16 * M, args.m, lane + 32 * m, 32 * M);
     copy_commit();
     uint4 q[2][C], k[N][C];
 #pragma unroll
@@ -503,7 +522,7 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
     }
     soften<N>(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
     copy_wait<0>();
-    __syncwarp();
+    meet_warps(1 + pair, M);
     multiply_values<T, D, N>(o, s, values, args.m, lane);
 }
 
@@ -563,10 +582,11 @@ __device__ static void attention(const room &r, const wb_whole_args &args, int l
     if (r.out.n_units > 0)
         for (int head = warp / M; head < r.n_heads; head += WARPS / M) {
             float o[D / 8][4] = {}, inverse[2];
-            attend<T, D, M>(o, inverse, args, (T *)r.scratch + 32 * D * warp, r.first_head + head,
-                            m);
+            attend<T, D, M>(o, inverse, args, (T *)r.scratch + 16 * M * D * (warp / M),
+                            r.first_head + head, m);
             wait_for(r.out, layer);
             project<T, D>(sums, o, inverse, r.out, head * D);
+            meet_warps(1 + warp / M, M);  // before the next head's values
         }
     __syncthreads();  // the values' tiles are the shares' from here on
     for (int u = 0; u < UNITS; u++) share_sums(r.scratch, sums[u], M * warp + m, u);
@@ -596,25 +616,25 @@ __device__ static void up(const room &r, const wb_whole_args &args, int layer) {
 // sums <- wide times the last matrix, + what the feed-forward block read.
 template <typename T, int M>
 __device__ static void down(const room &r, const wb_whole_args &args, int layer) {
-    const int warp = threadIdx.x / 32, quarter = args.d_ff / CLUSTER;
+    const int warp = threadIdx.x / 32, part = args.d_ff / CLUSTER;
     const cells c = cells_of(args, r.down, 0, 16 * M);
-    const T *wide = (const T *)args.wide + cluster_rank() * quarter;
+    const T *wide = (const T *)args.wide + cluster_rank() * part;
     float sums[UNITS][M][4] = {};
-    uint4 a[STEPS][M][2];
+    uint4 a[WIDE_STEPS][M][2];
 #pragma unroll
-    for (int i = 0; i < STEPS; i++)
+    for (int i = 0; i < WIDE_STEPS; i++)
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 const int row = min(row_of(m, half), args.m - 1);
-                if (k_of(i) < quarter)
+                if (k_of(i) < part)
                     a[i][m][half] = __ldcg((const uint4 *)(wide + row * args.d_ff + k_of(i)));
             }
     wait_for(r.down, layer);
 #pragma unroll
-    for (int i = 0; i < STEPS; i++)
-        if (k_of(i) < quarter) multiply_step<T, M>(sums, a[i], r.down, k_of(i));
+    for (int i = 0; i < WIDE_STEPS; i++)
+        if (k_of(i) < part) multiply_step<T, M>(sums, a[i], r.down, k_of(i));
     for (int u = 0; u < UNITS; u++)
         for (int m = 0; m < M; m++) share_sums(r.scratch, sums[u][m], M * warp + m, u);
     __syncthreads();
@@ -733,8 +753,8 @@ static cudaLaunchConfig_t configure(const wb_whole_args *args, cudaLaunchAttribu
 }
 
 static bool has_shape(const wb_whole_args *args) {
-    if (args->d % 64 || args->d > MOST_K || args->d_ff % (64 * CLUSTER) ||
-        args->d_ff > CLUSTER * MOST_K || (args->d_head != 32 && args->d_head != 64))
+    if (args->d % 64 || args->d > MOST_D || args->d_ff % (64 * CLUSTER) || args->d_ff > MOST_D_FF ||
+        (args->d_head != 32 && args->d_head != 64))
         return false;
     const sizes s = sizes_of(*args);
     for (int i = 0; i < 4; i++)
@@ -743,17 +763,19 @@ static bool has_shape(const wb_whole_args *args) {
 }
 
 bool wb_whole_prepare(wb_whole_args *args) {
-    int device = 0, major = 0, most_shared = 0;
+    int device = 0, major = 0, most_shared = 0, n_multiprocessors = 0;
     cudaError_t code = cudaGetDevice(&device);
     if (!code) code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (!code)
         code =
             cudaDeviceGetAttribute(&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (!code)
+        code = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
     if (code || major != 9) return false;
-    args->n_clusters = MOST_CLUSTERS;
+    args->n_clusters = n_multiprocessors / CLUSTER;
     if (!has_shape(args)) return false;
     const int n_bytes = sizes_of(*args).total;
-    if (n_bytes > most_shared) return false;
+    if (n_bytes + MOST_STATIC > most_shared) return false;
     for (int i = 0; i < 2; i++) {
         cudaLaunchAttribute attributes[2];
         const cudaLaunchConfig_t config = configure(args, attributes, 0);
