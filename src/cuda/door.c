@@ -106,12 +106,14 @@ static wb_status open_all(wb_cuda *cuda, const wb_cuda_setup *setup, wb_error *e
         status = wb_device_check(cudaStreamCreateWithFlags(&gpu->stream, cudaStreamNonBlocking),
                                  "making a stream", err);
     if (!status) status = wb_products_open(&gpu->products, &cuda->workspace_bytes, err);
-    if (!status) status = wb_gpu_weights_open(&gpu->weights, setup, gpu->stream, err);
+    if (!status) gpu->has_whole = wb_gpu_whole_suits(gpu);
+    if (!status)
+        status = wb_gpu_weights_open(&gpu->weights, setup, gpu->has_whole, gpu->stream, err);
     if (!status)
         status = wb_gpu_workspace_open(&gpu->workspace, &gpu->weights, setup->plan,
                                        &cuda->workspace_bytes, err);
     if (!status) status = wb_cuda_slots_open(cuda, err);
-    if (!status) wb_gpu_whole_open(gpu);
+    if (!status && gpu->has_whole) wb_gpu_whole_open(gpu);
     // Blocks were cleared on another stream.
     if (!status) status = wb_device_check(cudaDeviceSynchronize(), "preparing the GPU", err);
     return status;

@@ -124,11 +124,26 @@ enum { WB_WHOLE_ROWS = 32, WB_WHOLE_LAYERS = 12 };
 typedef struct wb_whole_product {
     const void *w;      // [n, k] in cell
     const float *bias;  // [n]
+    const float *sums;  // [n]: of w's rows where a norm is folded in, else NULL
 } wb_whole_product;
 
 typedef struct wb_whole_norm {
     const float *gamma, *beta;  // [d]
 } wb_whole_norm;
+
+// A norm folded into the product that follows it: folded[n, k] <- w gamma in cell, sums[n] its
+// rows' sums, folded_bias[n] <- bias + w beta, so that
+//
+//     norm(s) w^T + bias = (s folded^T - mean(s) sums) / deviation(s) + folded_bias
+typedef struct wb_fold_args {
+    const float *w;                    // [n, k]
+    const float *bias, *gamma, *beta;  // [n], [k], [k]
+    void *folded;
+    float *sums, *folded_bias;
+    wb_cell cell;  // f16 or bf16
+    int n, k;
+} wb_fold_args;
+unsigned wb_launch_fold(const wb_fold_args *args, wb_stream stream);
 
 // logits[n_texts, n_labels] <- a model's whole forward of m rows; the input is in the arguments.
 typedef struct wb_whole_args {

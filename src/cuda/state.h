@@ -26,6 +26,9 @@ typedef struct wb_gpu_matrix {
     float *w_scale;    // int8 and dynamic fp8: [n]; static fp8: [1]
     float *bias;       // [n]
     void *y_bias;      // [n] in the cell of y, for the library's epilogue
+    // Where whole forwards of few rows run as one kernel, and this matrix follows a norm.
+    void *folded;               // [n, k] in cell
+    float *folded_bias, *sums;  // [n]
     // Static precisions only.
     float x_scale;              // x = quantized * x_scale, and times smooth[k]
     float *x_scale_there;       // [1] on the GPU
@@ -46,8 +49,9 @@ typedef struct wb_gpu_weights {
     size_t n_bytes;
 } wb_gpu_weights;
 
-wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, wb_stream stream,
-                              wb_error *err);
+// is_folded: with the norms folded into the products that follow them, too.
+wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, bool is_folded,
+                              wb_stream stream, wb_error *err);
 void wb_gpu_weights_close(wb_gpu_weights *weights, const wb_plan *plan);
 
 // ---- input.c: a batch as the kernels see it ----
@@ -163,6 +167,9 @@ wb_status wb_gpu_forward(wb_gpu *gpu, const wb_gpu_batch *batch, wb_error *err);
 
 // ---- whole.c: the same for few rows, as one kernel where the plan and the GPU allow it ----
 
+// Whether the plan can, on the current GPU; before anything else is open.
+bool wb_gpu_whole_suits(wb_gpu *gpu);
+// What every launch is told; once weights and workspace are open.
 void wb_gpu_whole_open(wb_gpu *gpu);
 bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch);
 wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits, wb_error *err);

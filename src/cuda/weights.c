@@ -17,6 +17,7 @@ typedef struct staging {
     float *w, *bias;  // host
     void *there;      // GPU
     wb_stream stream;
+    bool is_folded;
 } staging;
 
 static wb_cell cell_of(wb_precision precision) {
@@ -184,6 +185,43 @@ static wb_status upload_scales(wb_gpu_matrix *m, const wb_matrix_scales *scales,
     return status;
 }
 
+// The norm whose rows matrix i reads, or NULL.
+static const wb_gpu_norm *norm_before(const wb_gpu_weights *weights, const wb_plan *plan, int i) {
+    const int layer = i / WB_MATRICES_PER_LAYER;
+    const bool is_head = i == wb_plan_pre_classifier(plan);
+    switch (is_head ? WB_MATRIX_QKV : i % WB_MATRICES_PER_LAYER) {
+        case WB_MATRIX_QKV:
+            return layer ? &weights->norms[2 * layer - 1] : &weights->embedding_norm;
+        case WB_MATRIX_FFN_UP: return &weights->norms[2 * layer];
+        default: return NULL;
+    }
+}
+
+// From w as f32 in the staging block and the bias on the GPU.
+static wb_status fold_norm(wb_gpu_matrix *m, const wb_gpu_norm *norm, const staging *s,
+                           const char *what, size_t *total, wb_error *err) {
+    const size_t n = (size_t)m->n, area = n * (size_t)m->k;
+    void *sums = NULL, *bias = NULL;
+    wb_status status = wb_device_alloc(&m->folded, area * wb_cell_bytes(m->cell), what, total, err);
+    if (!status) status = wb_device_alloc(&sums, n * sizeof(float), what, total, err);
+    m->sums = sums;
+    if (!status) status = wb_device_alloc(&bias, n * sizeof(float), what, total, err);
+    m->folded_bias = bias;
+    const wb_fold_args args = {.w = s->there,
+                               .bias = m->bias,
+                               .gamma = norm->gamma,
+                               .beta = norm->beta,
+                               .folded = m->folded,
+                               .sums = m->sums,
+                               .folded_bias = m->folded_bias,
+                               .cell = m->cell,
+                               .n = m->n,
+                               .k = m->k};
+    if (!status) status = wb_device_check(wb_launch_fold(&args, s->stream), what, err);
+    if (!status) status = wb_device_check(cudaStreamSynchronize(s->stream), what, err);
+    return status;
+}
+
 static wb_status open_matrix(wb_gpu_weights *weights, int i, const staging *s,
                              const wb_cuda_setup *setup, wb_error *err) {
     const wb_plan *plan = setup->plan;
@@ -215,6 +253,9 @@ static wb_status open_matrix(wb_gpu_weights *weights, int i, const staging *s,
     }
     if (!status)
         status = upload_floats(&m->bias, s->bias, n, planned->name, &weights->n_bytes, err);
+    const wb_gpu_norm *norm = s->is_folded ? norm_before(weights, plan, i) : NULL;
+    if (!status && norm && i != wb_plan_classifier(plan))
+        status = fold_norm(m, norm, s, planned->name, &weights->n_bytes, err);
     if (!status && n % 8 == 0)
         status = upload_cells(&m->y_bias, weights->y_cell, s, s->bias, n, planned->name,
                               &weights->n_bytes, err);
@@ -290,8 +331,8 @@ static wb_status open_all(wb_gpu_weights *weights, const staging *s, size_t most
     return status;
 }
 
-wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, wb_stream stream,
-                              wb_error *err) {
+wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, bool is_folded,
+                              wb_stream stream, wb_error *err) {
     const wb_plan *plan = setup->plan;
     const wb_cell y_cell = choose_y_cell(plan);
     *weights =
@@ -304,7 +345,8 @@ wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setu
     }
     staging s = {.w = wb_alloc_array(most, sizeof *s.w),
                  .bias = wb_alloc_array(most_n, sizeof *s.bias),
-                 .stream = stream};
+                 .stream = stream,
+                 .is_folded = is_folded};
     weights->norms = wb_alloc_array(2 * (size_t)plan->shape.n_layers, sizeof *weights->norms);
     weights->matrices = wb_alloc_array((size_t)plan->n_matrices, sizeof *weights->matrices);
     wb_status status = WB_OK;
@@ -330,6 +372,9 @@ static void close_matrix(wb_gpu_matrix *m) {
                             m->w_scale,
                             m->bias,
                             m->y_bias,
+                            m->folded,
+                            m->folded_bias,
+                            m->sums,
                             m->x_scale_there,
                             m->x_multiplier_there,
                             m->column_multiplier};

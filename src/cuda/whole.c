@@ -4,50 +4,48 @@
 #include "cuda/state.h"
 
 // All in one 16-bit cell, attention without scores in memory.
-static bool is_suited(const wb_gpu *gpu) {
+bool wb_gpu_whole_suits(wb_gpu *gpu) {
     const wb_plan *plan = gpu->plan;
-    const wb_gpu_weights *w = &gpu->weights;
-    if ((w->y_cell != WB_CELL_F16 && w->y_cell != WB_CELL_BF16) || w->x_cell != w->y_cell ||
-        plan->attention != WB_ATTENTION_FLASH || plan->shape.n_layers > WB_WHOLE_LAYERS)
+    const wb_shape *shape = &plan->shape;
+    const wb_precision precision = plan->matrices[0].precision;
+    if ((precision != WB_F16 && precision != WB_BF16) || plan->attention != WB_ATTENTION_FLASH ||
+        shape->n_layers > WB_WHOLE_LAYERS)
         return false;
     for (int i = 0; i < wb_plan_classifier(plan); i++)
-        if (w->matrices[i].cell != w->y_cell || w->matrices[i].is_autocast) return false;
-    return true;
-}
-
-static void describe(wb_whole_args *args, const wb_gpu *gpu) {
-    const wb_shape *shape = &gpu->plan->shape;
-    const wb_gpu_weights *w = &gpu->weights;
-    const wb_gpu_workspace *room = &gpu->workspace;
-    const wb_gpu_matrix *last = &w->matrices[wb_plan_classifier(gpu->plan)];
-    *args = (wb_whole_args){.n_layers = shape->n_layers,
-                            .d = shape->d_model,
-                            .d_ff = shape->d_ff,
-                            .n_heads = shape->n_heads,
-                            .d_head = shape->d_head,
-                            .n_labels = shape->n_labels,
-                            .cell = w->y_cell,
-                            .activation = shape->activation,
-                            .words = w->words,
-                            .positions = w->positions,
-                            .classifier_w = last->w,
-                            .classifier_bias = last->bias,
-                            .sums = room->sums,
-                            .pre_logits = room->pre_logits,
-                            .arrivals = room->arrivals};
-    // One is read before the other is written.
-    args->qkv = args->wide = room->wide;
-    for (int i = 0; i < wb_plan_classifier(gpu->plan); i++)
-        args->products[i] = (wb_whole_product){w->matrices[i].w, w->matrices[i].bias};
-    args->norms[0] = (wb_whole_norm){w->embedding_norm.gamma, w->embedding_norm.beta};
-    for (int i = 0; i < 2 * shape->n_layers; i++)
-        args->norms[i + 1] = (wb_whole_norm){w->norms[i].gamma, w->norms[i].beta};
+        if (plan->matrices[i].precision != precision || plan->matrices[i].is_autocast) return false;
+    gpu->whole = (wb_whole_args){.n_layers = shape->n_layers,
+                                 .d = shape->d_model,
+                                 .d_ff = shape->d_ff,
+                                 .n_heads = shape->n_heads,
+                                 .d_head = shape->d_head,
+                                 .n_labels = shape->n_labels,
+                                 .cell = precision == WB_F16 ? WB_CELL_F16 : WB_CELL_BF16,
+                                 .activation = shape->activation};
+    return wb_whole_prepare(&gpu->whole);
 }
 
 void wb_gpu_whole_open(wb_gpu *gpu) {
-    if (!is_suited(gpu)) return;
-    describe(&gpu->whole, gpu);
-    gpu->has_whole = wb_whole_prepare(&gpu->whole);
+    const wb_gpu_weights *w = &gpu->weights;
+    const wb_gpu_workspace *room = &gpu->workspace;
+    const wb_gpu_matrix *last = &w->matrices[wb_plan_classifier(gpu->plan)];
+    wb_whole_args *args = &gpu->whole;
+    args->words = w->words;
+    args->positions = w->positions;
+    args->classifier_w = last->w;
+    args->classifier_bias = last->bias;
+    args->qkv = args->wide = room->wide;  // the one is read before the other is written
+    args->sums = room->sums;
+    args->pre_logits = room->pre_logits;
+    args->arrivals = room->arrivals;
+    for (int i = 0; i < wb_plan_classifier(gpu->plan); i++) {
+        const wb_gpu_matrix *m = &w->matrices[i];
+        args->products[i] = m->folded ? (wb_whole_product){m->folded, m->folded_bias, m->sums}
+                                      : (wb_whole_product){m->w, m->bias, NULL};
+    }
+    // The last norm is in the head's product alone.
+    args->norms[0] = (wb_whole_norm){w->embedding_norm.gamma, w->embedding_norm.beta};
+    for (int i = 0; i < 2 * gpu->plan->shape.n_layers - 1; i++)
+        args->norms[i + 1] = (wb_whole_norm){w->norms[i].gamma, w->norms[i].beta};
 }
 
 bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch) {

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The whole forward of up to 32 rows as one kernel, a block on nearly every multiprocessor: a
-// single text is fifty launches otherwise, each waiting for the one before it to end, and most of
-// that time the memory rests. Here blocks meet at a barrier instead, four times a layer, and the
-// weights of the next layer are on their way all the while:
+// The whole forward of up to 32 rows as one kernel, a block on every multiprocessor: a single text
+// is fifty launches otherwise, each waiting for the one before it to end, and most of that time the
+// memory rests. Here blocks meet at a barrier instead, four times a layer, and the weights of the
+// next layer are on their way all the while:
 //
 //     norm, qkv ──┼──► attention, out, + rows ──┼──► norm, up, gelu ──┼──► down, + rows ──┼──►
 //
-// Two blocks are a cluster and write to each other's shared memory. Before qkv and up each of them
-// norms half of the rows and gives it to both, so that the cache is read once a cluster; every
-// block multiplies all rows by columns of its own. For out and down a cluster has columns of its
-// own and each block half of k, of out the heads that it attends with; the halves of each sum meet
-// in one of the two. Warps of a block share out k. (Four would read still less, but of those an
-// H200 was seen to hold 30, of 132 multiprocessors; pairs it holds 66.)
+// What counts is how many waits follow each other. So a norm is not computed before its product:
+// with gamma in the columns of w and beta in the bias (wb_launch_fold), of rows s as they are
+//
+//     norm(s) w^T + bias = (s w'^T - mean sum(w')) / deviation + bias'
+//
+// and a row's mean and deviation come out of the tensor cores beside its products. For out and down
+// two blocks are a cluster that has columns of its own and each of them half of k, of out the heads
+// that it attends with; the halves of each sum meet in one of the two. Warps of a block share out
+// k.
 //
 // Columns come in units of 8. A unit's rows of w are brought by the copy engine, to one place for
 // each of a layer's matrices: once a block has used it, the next layer's is sent for.
@@ -26,7 +29,6 @@ enum {
     UNITS = 3,       // at most, of a block and a matrix
     STEPS = 2,       // of 32 k, at most, of a warp where k is d_model
     WIDE_STEPS = 4,  // where it is a block's part of d_ff
-    VECTORS = 3,     // of 8 cells, at most, of a lane and a row
     MOST_D = 32 * WARPS * STEPS,
     MOST_D_FF = 32 * WARPS * WIDE_STEPS * CLUSTER
 };
@@ -44,11 +46,11 @@ struct place {
 
 struct room {
     place qkv, out, up, down;
-    unsigned char *x;  // [16 M] rows of d cells after a norm
-    int x_stride;
     int first_head, n_heads;  // of this block
-    float *scratch;  // [WARPS M][16][8 UNITS]: the warps' shares of sums; before that, values
-    float *inbox;    // [CLUSTER][rows][8 UNITS]: the cluster's shares of this block's rows
+    float *scratch;   // [WARPS M][16][8 UNITS]: the warps' shares of sums; or keys and values
+    float2 *moments;  // [WARPS][32]: the warps' shares of each row's sum and sum of squares
+    float2 *stats;    // [32]: mean and 1 / deviation of each row
+    float *inbox;     // [CLUSTER][rows][8 UNITS]: the cluster's shares of this block's rows
 };
 
 // 64 bytes more than a multiple of 128 where lanes read 16 bytes each of 8 rows and 4 places, 16
@@ -59,7 +61,7 @@ enum { MOST_STATIC = 512 };  // bytes of shared memory besides
 
 struct sizes {
     int most_units[4], k[4], bytes[4];
-    int x, scratch, total;
+    int scratch, total;
 };
 
 __host__ __device__ static int ceil_div(int a, int b) {
@@ -67,10 +69,10 @@ __host__ __device__ static int ceil_div(int a, int b) {
 }
 
 __host__ __device__ static sizes sizes_of(const wb_whole_args &args) {
-    const int n_blocks = args.n_clusters * CLUSTER, d_units = args.d / UNIT;
+    const int n_blocks = args.n_clusters * CLUSTER;
     sizes s = {};
-    s.most_units[0] = ceil_div(3 * d_units, n_blocks);
-    s.most_units[1] = s.most_units[3] = ceil_div(d_units, args.n_clusters);
+    s.most_units[0] = ceil_div(3 * args.d / UNIT, n_blocks);
+    s.most_units[1] = s.most_units[3] = UNITS;
     s.most_units[2] = ceil_div(args.d_ff / UNIT, n_blocks);
     s.k[0] = s.k[2] = args.d;
     s.k[1] = ceil_div(args.n_heads, CLUSTER) * args.d_head;
@@ -79,10 +81,10 @@ __host__ __device__ static sizes sizes_of(const wb_whole_args &args) {
         s.bytes[i] = s.most_units[i] * UNIT * (2 * s.k[i] + (i == 1 ? PAD_MATRICES : PAD_QUADS));
         s.total += s.bytes[i];
     }
-    const int sums = WARPS * 32 * UNIT * UNITS * 4, values = WARPS / 2 * 32 * args.d_head * 2;
-    s.scratch = sums > values ? sums : values;
-    s.x = 32 * (2 * args.d + PAD_QUADS);
-    s.total += s.x + s.scratch + 32 * UNIT * UNITS * 4 + 4 * (int)sizeof(uint64_t);
+    const int sums = WARPS * 32 * UNIT * UNITS * 4, keys = WARPS / 2 * 2 * 32 * args.d_head * 2;
+    s.scratch = sums > keys ? sums : keys;
+    s.total += s.scratch + (WARPS + 1) * 32 * (int)sizeof(float2) + 32 * UNIT * UNITS * 4 +
+               4 * (int)sizeof(uint64_t);
     return s;
 }
 
@@ -105,12 +107,12 @@ __device__ static place place_by_block(unsigned char *rows, uint64_t *filled, in
             2 * k};
 }
 
-// One whose columns are shared out among clusters, k [first, first + k) being this block's.
+// One whose columns are shared out among clusters, to as few as can hold them, since each reads all
+// rows; k [first, first + k) is this block's.
 __device__ static place place_by_cluster(unsigned char *rows, uint64_t *filled, int n, int first,
                                          int k, int stride) {
-    const int n_units = n / UNIT, most = ceil_div(n_units, (int)gridDim.x / CLUSTER);
-    const int begin = (int)blockIdx.x / CLUSTER * most;
-    return {rows, filled, stride, max(0, min(most, n_units - begin)), begin, 1, 2 * first, 2 * k};
+    const int begin = (int)blockIdx.x / CLUSTER * UNITS;
+    return {rows, filled, stride, max(0, min(UNITS, n / UNIT - begin)), begin, 1, 2 * first, 2 * k};
 }
 
 __device__ static room lay_out(unsigned char *shared, const wb_whole_args &args) {
@@ -119,10 +121,10 @@ __device__ static room lay_out(unsigned char *shared, const wb_whole_args &args)
     unsigned char *at[5] = {shared};
     for (int i = 0; i < 4; i++) at[i + 1] = at[i] + s.bytes[i];
     room r;
-    r.x = at[4];
-    r.x_stride = 2 * args.d + PAD_QUADS;
-    r.scratch = (float *)(r.x + s.x);
-    r.inbox = (float *)((unsigned char *)r.scratch + s.scratch);
+    r.scratch = (float *)at[4];
+    r.moments = (float2 *)(at[4] + s.scratch);
+    r.stats = r.moments + WARPS * 32;
+    r.inbox = (float *)(r.stats + 32);
     uint64_t *filled = (uint64_t *)(r.inbox + 32 * UNIT * UNITS);
     r.first_head = args.n_heads * rank / CLUSTER;
     r.n_heads = args.n_heads * (rank + 1) / CLUSTER - r.first_head;
@@ -187,18 +189,17 @@ __device__ static void open_places(const room &r) {
     __syncthreads();
 }
 
-// Biases and norms are read by all blocks at once, and waited for: into the cache with them, a
-// block an array.
+// What is read of each layer beside matrices is waited for: into the cache with it, a block an
+// array.
 __device__ static void fetch_vectors(const wb_whole_args &args) {
     const int n_products = 4 * args.n_layers + 1, i = (int)blockIdx.x - n_products;
     const int n[4] = {3 * args.d, args.d, args.d_ff, args.d}, line = 32 * (int)threadIdx.x;
     const float *arrays[2] = {NULL, NULL};
     int length = args.d;
     if (i < 0) {
-        arrays[0] = args.products[blockIdx.x].bias;
-        length = n[blockIdx.x % 4];
-        if ((int)blockIdx.x == n_products - 1) length = args.d;
-    } else if (i <= 2 * args.n_layers) {
+        arrays[0] = args.products[blockIdx.x].bias, arrays[1] = args.products[blockIdx.x].sums;
+        if (i < -1) length = n[blockIdx.x % 4];
+    } else if (i < 2 * args.n_layers) {
         arrays[0] = args.norms[i].gamma, arrays[1] = args.norms[i].beta;
     }
     for (int k = 0; k < 2; k++)
@@ -249,80 +250,6 @@ __device__ static uint32_t address_at(const void *p, int rank) {
     return address;
 }
 
-// ---- Rows and their norms ----
-
-// z <- a lane's share of a row before its norm: of the sums, or of both embeddings' tables.
-template <typename T>
-__device__ static void load_row(float z[VECTORS][8], const wb_whole_args &args, bool is_embedding,
-                                int row, int lane) {
-#pragma unroll
-    for (int i = 0; i < VECTORS; i++) {
-        const int column = 8 * (lane + 32 * i);
-        for (int j = 0; j < 8; j++) z[i][j] = 0.0f;
-        if (column >= args.d) continue;
-        if (!is_embedding) {
-            const uint4 raw = __ldcg((const uint4 *)((const T *)args.sums + row * args.d + column));
-            load8(z[i], (const T *)&raw);
-            continue;
-        }
-        float p[8];
-        load8(z[i], (const T *)args.words + (size_t)args.ids[row] * args.d + column);
-        load8(p, (const T *)args.positions + (size_t)args.position[row] * args.d + column);
-        for (int j = 0; j < 8; j++) z[i][j] += p[j];
-    }
-}
-
-// x of both blocks of the cluster <- the norm of this block's half of the rows, up to two rows a
-// warp at once. Rows past the last are copies of it: nobody looks at what becomes of them.
-template <typename T, int M>
-__device__ static void norm_rows(const room &r, const wb_whole_args &args,
-                                 const wb_whole_norm &norm, bool is_embedding) {
-    constexpr int ROWS = 16 * M / CLUSTER, TURNS = (ROWS + WARPS - 1) / WARPS;
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32,
-              first = ROWS * cluster_rank() + warp;
-    float z[TURNS][VECTORS][8], mean[TURNS], inverse[TURNS];
-#pragma unroll
-    for (int t = 0; t < TURNS; t++)
-        load_row<T>(z[t], args, is_embedding, min(first + WARPS * t, args.m - 1), lane);
-#pragma unroll
-    for (int t = 0; t < TURNS; t++) {
-        float sum = 0.0f, square = 0.0f;
-#pragma unroll
-        for (int i = 0; i < VECTORS; i++)
-            for (int j = 0; j < 8; j++) sum += z[t][i][j];
-        mean[t] = warp_sum(sum) / (float)args.d;
-#pragma unroll
-        for (int i = 0; i < VECTORS; i++)
-            if (8 * (lane + 32 * i) < args.d)
-                for (int j = 0; j < 8; j++)
-                    square += (z[t][i][j] - mean[t]) * (z[t][i][j] - mean[t]);
-        inverse[t] = rsqrtf(warp_sum(square) / (float)args.d + WB_NORM_EPSILON);
-    }
-#pragma unroll
-    for (int i = 0; i < VECTORS; i++) {
-        const int column = 8 * (lane + 32 * i);
-        if (column >= args.d) continue;
-        float g[8], b[8];
-        load8(g, norm.gamma + column);
-        load8(b, norm.beta + column);
-#pragma unroll
-        for (int t = 0; t < TURNS; t++) {
-            if (warp + WARPS * t >= ROWS) continue;
-            float y[8];
-            for (int j = 0; j < 8; j++) y[j] = (z[t][i][j] - mean[t]) * inverse[t] * g[j] + b[j];
-            uint4 packed;
-            store8((T *)&packed, y);
-            const unsigned char *at = r.x + (first + WARPS * t) * r.x_stride + 2 * column;
-            for (int rank = 0; rank < CLUSTER; rank++)
-                asm volatile(
-                    "st.shared::cluster.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address_at(at, rank)),
-                    "r"(packed.x), "r"(packed.y), "r"(packed.z), "r"(packed.w)
-                    : "memory");
-        }
-    }
-    meet_cluster();
-}
-
 // ---- Products ----
 
 // A lane's share of 16 M rows: rows 16 m + 8 half + lane / 4; of its warp's step i of 32 k, cells
@@ -333,6 +260,35 @@ __device__ static int row_of(int m, int half) {
 
 __device__ static int k_of(int i) {
     return 32 * ((int)threadIdx.x / 32 + WARPS * i) + 8 * ((int)threadIdx.x % 4);
+}
+
+template <typename T>
+__device__ static float2 unpack_pair(uint32_t pair) {
+    const T *cells = (const T *)&pair;
+    return make_float2(load1(cells), load1(cells + 1));
+}
+
+__device__ static uint32_t add_pairs(uint32_t a, uint32_t b, __half) {
+    const __half2 sum = __hadd2(*(const __half2 *)&a, *(const __half2 *)&b);
+    return *(const uint32_t *)&sum;
+}
+
+__device__ static uint32_t add_pairs(uint32_t a, uint32_t b, __nv_bfloat16) {
+    const __nv_bfloat162 sum = __hadd2(*(const __nv_bfloat162 *)&a, *(const __nv_bfloat162 *)&b);
+    return *(const uint32_t *)&sum;
+}
+
+// Eight cells of a row that a norm is taken of: of the sums, or of both embeddings' tables.
+template <typename T>
+__device__ static uint4 load_cells(const wb_whole_args &args, bool is_embedding, int row,
+                                   int column) {
+    if (!is_embedding) return __ldcg((const uint4 *)((const T *)args.sums + row * args.d + column));
+    const uint4 a =
+        *(const uint4 *)((const T *)args.words + (size_t)args.ids[row] * args.d + column);
+    const uint4 b =
+        *(const uint4 *)((const T *)args.positions + (size_t)args.position[row] * args.d + column);
+    return make_uint4(add_pairs(a.x, b.x, T()), add_pairs(a.y, b.y, T()), add_pairs(a.z, b.z, T()),
+                      add_pairs(a.w, b.w, T()));
 }
 
 // sums += the lane's rows times 32 k of each unit.
@@ -353,6 +309,52 @@ __device__ static void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2
             multiply(sums[u][m], second, high, T());
         }
     }
+}
+
+__device__ static uint32_t ones(__half) {
+    return 0x3c003c00u;
+}
+
+__device__ static uint32_t ones(__nv_bfloat16) {
+    return 0x3f803f80u;
+}
+
+// sum[m] += the rows' sums, square[m][half] += the products of all rows of 16 with the eight of a
+// half, a left side's registers being a right side's as well. Columns of sum are alike; of square a
+// lane's own rows are on the diagonal.
+template <typename T, int M>
+__device__ static void add_moments(float sum[M][4], float square[M][2][4], const uint4 a[M][2]) {
+    const uint32_t one[2] = {ones(T()), ones(T())};
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+        const uint32_t first[4] = {a[m][0].x, a[m][1].x, a[m][0].y, a[m][1].y};
+        const uint32_t second[4] = {a[m][0].z, a[m][1].z, a[m][0].w, a[m][1].w};
+        multiply(sum[m], first, one, T());
+        multiply(sum[m], second, one, T());
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const uint32_t low[2] = {a[m][half].x, a[m][half].y};
+            const uint32_t high[2] = {a[m][half].z, a[m][half].w};
+            multiply(square[m][half], first, low, T());
+            multiply(square[m][half], second, high, T());
+        }
+    }
+}
+
+// The warp's share of each row's moments, from the lane that has the diagonal.
+template <int M>
+__device__ static void share_moments(float2 *moments, const float sum[M][4],
+                                     const float square[M][2][4]) {
+    const int warp = threadIdx.x / 32, row = threadIdx.x % 32 / 4, quad = threadIdx.x % 4;
+    if (quad != row / 2) return;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float *pair = square[m][half] + 2 * half;
+            moments[32 * warp + row_of(m, half)] =
+                make_float2(sum[m][2 * half], row % 2 ? pair[1] : pair[0]);
+        }
 }
 
 // A warp's share of the sums of rows [16 m, + 16) to where each thread finds those of its cells.
@@ -394,58 +396,105 @@ __device__ static void store_pair(void *y, int ld, const cells &c, float2 value)
     __stcg((unsigned *)((T *)y + (size_t)c.row * ld + c.column), pack_pair(value.x, value.y, T()));
 }
 
-__device__ static float2 bias_of(const wb_whole_product &product, const cells &c) {
-    return c.is_there ? __ldg((const float2 *)(product.bias + c.column)) : make_float2(0.0f, 0.0f);
+// A vector's two numbers for them.
+__device__ static float2 pair_of(const float *vector, const cells &c) {
+    return c.is_there ? __ldg((const float2 *)(vector + c.column)) : make_float2(0.0f, 0.0f);
 }
 
-// The thread's cells of x times a matrix whose place is used for the use-th time; then its place is
-// free.
-template <typename T, int M>
-__device__ static float2 multiply_x(const room &r, const wb_whole_args &args, const place &p,
-                                    int use, const cells &c) {
-    float sums[UNITS][M][4] = {};
-    wait_for(p, use);
+// Mean and 1 / deviation of a row, from all warps' shares.
+__device__ static float2 sum_moments(const float2 *moments, int row, int d) {
+    float2 sum = {0.0f, 0.0f};
 #pragma unroll
-    for (int i = 0; i < STEPS; i++) {
-        if (k_of(i) >= args.d) continue;
-        uint4 a[M][2];
+    for (int warp = 0; warp < WARPS; warp++) {
+        const float2 share = moments[32 * warp + row];
+        sum.x += share.x, sum.y += share.y;
+    }
+    const float scale = 1.0f / (float)d, mean = sum.x * scale;
+    const float variance = fmaxf(sum.y * scale - mean * mean, 0.0f);
+    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
+}
+
+// The thread's cells of the rows' norm times a matrix, whose place is used for the use-th time;
+// then the place is free. Leaves the rows' stats behind.
+template <typename T, int M>
+__device__ static float2 multiply_norm(const room &r, const wb_whole_args &args, const place &p,
+                                       int use, const wb_whole_product &product, bool is_embedding,
+                                       const cells &c) {
+    uint4 a[STEPS][M][2];
+#pragma unroll
+    for (int i = 0; i < STEPS; i++)
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
             for (int half = 0; half < 2; half++)
-                a[m][half] = *(const uint4 *)(r.x + row_of(m, half) * r.x_stride + 2 * k_of(i));
-        multiply_step<T, M>(sums, a, p, k_of(i));
-    }
+                if (k_of(i) < args.d)
+                    a[i][m][half] = load_cells<T>(args, is_embedding,
+                                                  min(row_of(m, half), args.m - 1), k_of(i));
+    const float2 bias = pair_of(product.bias, c), w_sum = pair_of(product.sums, c);
+    float sums[UNITS][M][4] = {}, sum[M][4] = {}, square[M][2][4] = {};
+#pragma unroll
+    for (int i = 0; i < STEPS; i++)
+        if (k_of(i) < args.d) add_moments<T, M>(sum, square, a[i]);
+    share_moments<M>(r.moments, sum, square);
+    wait_for(p, use);
+#pragma unroll
+    for (int i = 0; i < STEPS; i++)
+        if (k_of(i) < args.d) multiply_step<T, M>(sums, a[i], p, k_of(i));
     for (int u = 0; u < UNITS; u++)
         for (int m = 0; m < M; m++)
             share_sums(r.scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
     __syncthreads();
-    return c.is_there ? sum_shares<M>(r.scratch, c, 0, 1) : make_float2(0.0f, 0.0f);
+    const float2 stats = sum_moments(r.moments, min(c.row, 16 * M - 1), args.d);
+    if (c.pair == 0 && c.row < 16 * M) r.stats[c.row] = stats;
+    if (!c.is_there) return make_float2(0.0f, 0.0f);
+    const float2 share = sum_shares<M>(r.scratch, c, 0, 1);
+    return make_float2((share.x - stats.x * w_sum.x) * stats.y + bias.x,
+                       (share.y - stats.x * w_sum.y) * stats.y + bias.y);
 }
 
-// sums <- the cluster's shares of each cell, mine being this thread's, + bias + x.
+// sums <- the cluster's shares of each cell, mine being this thread's, + bias + the norm of what
+// was there before. A cell is always the same thread's, which knows what that was: *was, then what
+// it is.
 template <typename T, int M>
 __device__ static void add_up(const room &r, const wb_whole_args &args, const place &p,
-                              const cells &c, float2 mine, const wb_whole_product &product) {
-    const int rows = 16 * M / CLUSTER, rank = cluster_rank(), to = c.row / rows;
-    const cells own = cells_of(args, p, rows * rank, rows);
-    const float2 bias = bias_of(product, own);
+                              const cells &c, float2 mine, const wb_whole_product &product,
+                              const wb_whole_norm &norm, float2 *was) {
+    constexpr int ROWS = 16 * M / CLUSTER;
+    const cells own = cells_of(args, p, ROWS * cluster_rank(), ROWS);
+    const float2 bias = pair_of(product.bias, own), gamma = pair_of(norm.gamma, own);
+    const float2 beta = pair_of(norm.beta, own), stats = r.stats[min(own.row, 16 * M - 1)];
     if (c.is_there) {
-        const float *at = r.inbox + (rows * rank + c.row % rows) * UNIT * UNITS + 2 * c.pair;
-        asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(address_at(at, to)),
-                     "f"(mine.x), "f"(mine.y)
-                     : "memory");
+        const float *at =
+            r.inbox + (ROWS * cluster_rank() + c.row % ROWS) * UNIT * UNITS + 2 * c.pair;
+        asm volatile(
+            "st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(address_at(at, c.row / ROWS)),
+            "f"(mine.x), "f"(mine.y)
+            : "memory");
     }
     meet_cluster();
     if (!own.is_there) return;
-    const T *x = (const T *)(r.x + own.row * r.x_stride) + own.column;
-    float2 sum = make_float2(bias.x + load1(x), bias.y + load1(x + 1));
+    float2 sum = make_float2((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
+                             (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y);
     for (int i = 0; i < CLUSTER; i++) {
         const float2 share =
-            *(const float2 *)(r.inbox + (rows * i + own.row % rows) * UNIT * UNITS + 2 * own.pair);
+            *(const float2 *)(r.inbox + (ROWS * i + own.row % ROWS) * UNIT * UNITS + 2 * own.pair);
         sum.x += share.x, sum.y += share.y;
     }
-    store_pair<T>(args.sums, args.d, own, sum);
+    const uint32_t pair = pack_pair(sum.x, sum.y, T());
+    __stcg((unsigned *)((T *)args.sums + own.row * args.d + own.column), pair);
+    *was = unpack_pair<T>(pair);
+}
+
+// What a thread's cells are before the first layer.
+template <typename T, int M>
+__device__ static float2 begin_cells(const room &r, const wb_whole_args &args) {
+    constexpr int ROWS = 16 * M / CLUSTER;
+    const cells own = cells_of(args, r.out, ROWS * cluster_rank(), ROWS);
+    if (!own.is_there) return make_float2(0.0f, 0.0f);
+    const T *words = (const T *)args.words + (size_t)args.ids[own.row] * args.d + own.column;
+    const T *positions =
+        (const T *)args.positions + (size_t)args.position[own.row] * args.d + own.column;
+    return unpack_pair<T>(add_pairs(*(const uint32_t *)words, *(const uint32_t *)positions, T()));
 }
 
 // ---- Attention ----
@@ -483,31 +532,28 @@ __device__ static void meet_warps(int name, int n_warps) {
     asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(32 * n_warps) : "memory");
 }
 
-// o <- 16 queries' attention of one head, not yet divided. The M warps of a head bring its values
-// together.
+// o <- 16 queries' attention of one head, not yet divided. The M warps of a head bring its keys and
+// values together, to tiles[2][16 M][D].
 template <typename T, int D, int M>
 __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
-                              T *values, int head, int m) {
+                              T *tiles, int head, int m) {
     constexpr int N = 2 * M, C = D / 32;
-    const int lane = threadIdx.x % 32, offset = 8 * (lane % 4), ld = 3 * args.d;
-    const int pair = threadIdx.x / 32 / M;
+    const int lane = threadIdx.x % 32, quad = lane % 4, ld = 3 * args.d;
     const T *query = (const T *)args.qkv + head * D, *key = query + args.d;
+    T *values = tiles + 16 * M * D;
+    load_tile<T, D>(tiles, key, ld, 16 * M, args.m, lane + 32 * m, 32 * M);
     load_tile<T, D>(values, key + args.d, ld, 16 * M, args.m, lane + 32 * m, 32 * M);
     copy_commit();
-    uint4 q[2][C], k[N][C];
+    uint4 q[2][C];
 #pragma unroll
-    for (int c = 0; c < C; c++) {
+    for (int c = 0; c < C; c++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             const int row = min(row_of(m, half), args.m - 1);
-            q[half][c] = __ldcg((const uint4 *)(query + row * ld + 32 * c + offset));
+            q[half][c] = __ldcg((const uint4 *)(query + row * ld + 32 * c + 8 * quad));
         }
-#pragma unroll
-        for (int n = 0; n < N; n++) {
-            const int row = min(8 * n + lane / 4, args.m - 1);
-            k[n][c] = __ldcg((const uint4 *)(key + row * ld + 32 * c + offset));
-        }
-    }
+    copy_wait<0>();
+    meet_warps(1 + threadIdx.x / 32 / M, M);
     float s[N][4] = {};
 #pragma unroll
     for (int c = 0; c < C; c++) {
@@ -515,14 +561,13 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
         const uint32_t first[4] = {x.x, y.x, x.y, y.y}, second[4] = {x.z, y.z, x.w, y.w};
 #pragma unroll
         for (int n = 0; n < N; n++) {
-            const uint32_t low[2] = {k[n][c].x, k[n][c].y}, high[2] = {k[n][c].z, k[n][c].w};
+            const uint4 k = *(const uint4 *)(tiles + tile_at<D>(8 * n + lane / 4, 4 * c + quad));
+            const uint32_t low[2] = {k.x, k.y}, high[2] = {k.z, k.w};
             multiply(s[n], first, low, T());
             multiply(s[n], second, high, T());
         }
     }
     soften<N>(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
-    copy_wait<0>();
-    meet_warps(1 + pair, M);
     multiply_values<T, D, N>(o, s, values, args.m, lane);
 }
 
@@ -556,69 +601,61 @@ __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
 
 template <typename T, int M>
 __device__ static void qkv(const room &r, const wb_whole_args &args, int layer) {
-    const wb_whole_product &product = args.products[4 * layer];
     const cells c = cells_of(args, r.qkv, 0, 16 * M);
-    const float2 bias = bias_of(product, c);
-    norm_rows<T, M>(r, args, args.norms[2 * layer], layer == 0);
-    const float2 sum = multiply_x<T, M>(r, args, r.qkv, layer, c);
-    if (threadIdx.x < 32) {
-        // After the last layer the place is the head's, with a third of the columns.
-        place next = r.qkv;
-        if (layer + 1 == args.n_layers)
-            next = place_by_block(next.rows, next.filled, args.d, args.d);
-        send_for(next, args.products[4 * layer + 4].w, args.d);
-    }
-    if (c.is_there)
-        store_pair<T>(args.qkv, 3 * args.d, c, make_float2(sum.x + bias.x, sum.y + bias.y));
+    const float2 sum =
+        multiply_norm<T, M>(r, args, r.qkv, layer, args.products[4 * layer], layer == 0, c);
+    if (c.is_there) store_pair<T>(args.qkv, 3 * args.d, c, sum);
+    if (threadIdx.x / 32 != WARPS - 1) return;
+    // After the last layer the place is the head's, with a third of the columns.
+    place next = r.qkv;
+    if (layer + 1 == args.n_layers) next = place_by_block(next.rows, next.filled, args.d, args.d);
+    send_for(next, args.products[4 * layer + 4].w, args.d);
 }
 
-// sums <- attention of all heads, times its output's matrix, + what attention read. Warps take
-// heads of the block and, where there are two, 16 rows each.
+// Warps take heads of the block and, where there are two, 16 rows each.
 template <typename T, int D, int M>
-__device__ static void attention(const room &r, const wb_whole_args &args, int layer) {
+__device__ static void attention(const room &r, const wb_whole_args &args, int layer, float2 *was) {
     const int warp = threadIdx.x / 32, m = warp % M;
     const cells c = cells_of(args, r.out, 0, 16 * M);
+    if (r.out.n_units == 0) return;  // of the whole cluster
     float sums[UNITS][4] = {};
-    if (r.out.n_units > 0)
-        for (int head = warp / M; head < r.n_heads; head += WARPS / M) {
-            float o[D / 8][4] = {}, inverse[2];
-            attend<T, D, M>(o, inverse, args, (T *)r.scratch + 16 * M * D * (warp / M),
-                            r.first_head + head, m);
-            wait_for(r.out, layer);
-            project<T, D>(sums, o, inverse, r.out, head * D);
-            meet_warps(1 + warp / M, M);  // before the next head's values
-        }
-    __syncthreads();  // the values' tiles are the shares' from here on
+    for (int head = warp / M; head < r.n_heads; head += WARPS / M) {
+        float o[D / 8][4] = {}, inverse[2];
+        T *tiles = (T *)r.scratch + 2 * 16 * M * D * (warp / M);
+        attend<T, D, M>(o, inverse, args, tiles, r.first_head + head, m);
+        wait_for(r.out, layer);
+        project<T, D>(sums, o, inverse, r.out, head * D);
+        meet_warps(1 + warp / M, M);  // before the next head's keys
+    }
+    __syncthreads();  // where keys were, shares are from here on
     for (int u = 0; u < UNITS; u++) share_sums(r.scratch, sums[u], M * warp + m, u);
     __syncthreads();
-    if (warp == 0 && layer + 1 < args.n_layers)
+    const float2 mine =
+        c.is_there ? sum_shares<M>(r.scratch, c, c.row / 16, M) : make_float2(0.0f, 0.0f);
+    add_up<T, M>(r, args, r.out, c, mine, args.products[4 * layer + 1], args.norms[2 * layer], was);
+    if (warp == WARPS - 1 && layer + 1 < args.n_layers)
         send_for(r.out, args.products[4 * layer + 5].w, args.d);
-    float2 mine = {0.0f, 0.0f};
-    if (c.is_there) mine = sum_shares<M>(r.scratch, c, c.row / 16, M);
-    add_up<T, M>(r, args, r.out, c, mine, args.products[4 * layer + 1]);
 }
 
 template <typename T, int M>
 __device__ static void up(const room &r, const wb_whole_args &args, int layer) {
-    const wb_whole_product &product = args.products[4 * layer + 2];
     const cells c = cells_of(args, r.up, 0, 16 * M);
-    const float2 bias = bias_of(product, c);
-    norm_rows<T, M>(r, args, args.norms[2 * layer + 1], false);
-    const float2 sum = multiply_x<T, M>(r, args, r.up, layer, c);
-    if (threadIdx.x < 32 && layer + 1 < args.n_layers)
-        send_for(r.up, args.products[4 * layer + 6].w, args.d);
+    const float2 sum =
+        multiply_norm<T, M>(r, args, r.up, layer, args.products[4 * layer + 2], false, c);
     if (c.is_there)
-        store_pair<T>(args.wide, args.d_ff, c,
-                      make_float2(activate(sum.x + bias.x, args.activation),
-                                  activate(sum.y + bias.y, args.activation)));
+        store_pair<T>(
+            args.wide, args.d_ff, c,
+            make_float2(activate(sum.x, args.activation), activate(sum.y, args.activation)));
+    if (threadIdx.x / 32 == WARPS - 1 && layer + 1 < args.n_layers)
+        send_for(r.up, args.products[4 * layer + 6].w, args.d);
 }
 
-// sums <- wide times the last matrix, + what the feed-forward block read.
 template <typename T, int M>
-__device__ static void down(const room &r, const wb_whole_args &args, int layer) {
+__device__ static void down(const room &r, const wb_whole_args &args, int layer, float2 *was) {
     const int warp = threadIdx.x / 32, part = args.d_ff / CLUSTER;
     const cells c = cells_of(args, r.down, 0, 16 * M);
     const T *wide = (const T *)args.wide + cluster_rank() * part;
+    if (r.down.n_units == 0) return;  // of the whole cluster
     float sums[UNITS][M][4] = {};
     uint4 a[WIDE_STEPS][M][2];
 #pragma unroll
@@ -638,11 +675,11 @@ __device__ static void down(const room &r, const wb_whole_args &args, int layer)
     for (int u = 0; u < UNITS; u++)
         for (int m = 0; m < M; m++) share_sums(r.scratch, sums[u][m], M * warp + m, u);
     __syncthreads();
-    if (warp == 0 && layer + 1 < args.n_layers)
+    const float2 mine = c.is_there ? sum_shares<M>(r.scratch, c, 0, 1) : make_float2(0.0f, 0.0f);
+    add_up<T, M>(r, args, r.down, c, mine, args.products[4 * layer + 3], args.norms[2 * layer + 1],
+                 was);
+    if (warp == WARPS - 1 && layer + 1 < args.n_layers)
         send_for(r.down, args.products[4 * layer + 7].w, args.d_ff);
-    float2 mine = {0.0f, 0.0f};
-    if (c.is_there) mine = sum_shares<M>(r.scratch, c, 0, 1);
-    add_up<T, M>(r, args, r.down, c, mine, args.products[4 * layer + 3]);
 }
 
 // logits <- the classifier over what the blocks left in pre_logits, by the last block to arrive.
@@ -671,15 +708,13 @@ __device__ static void classify(const wb_whole_args &args) {
 template <typename T, int M>
 __device__ static void head(const room &r, const wb_whole_args &args) {
     const place p = place_by_block(r.qkv.rows, r.qkv.filled, args.d, args.d);
-    const wb_whole_product &product = args.products[4 * args.n_layers];
     const cells c = cells_of(args, p, 0, 16 * M);
-    const float2 bias = bias_of(product, c);
-    norm_rows<T, M>(r, args, args.norms[2 * args.n_layers], false);
-    const float2 sum = multiply_x<T, M>(r, args, p, args.n_layers, c);
+    const float2 sum =
+        multiply_norm<T, M>(r, args, p, args.n_layers, args.products[4 * args.n_layers], false, c);
     const int text = c.is_there ? args.text[c.row] : -1;
     if (text >= 0)
         __stcg((float2 *)(args.pre_logits + (size_t)text * args.d + c.column),
-               make_float2(fmaxf(sum.x + bias.x, 0.0f), fmaxf(sum.y + bias.y, 0.0f)));
+               make_float2(fmaxf(sum.x, 0.0f), fmaxf(sum.y, 0.0f)));
     classify(args);
 }
 
@@ -704,20 +739,50 @@ __global__ static void __launch_bounds__(THREADS, 1)
     fetch_vectors(args);
     // No block of a cluster writes to another that has not begun.
     meet_cluster();
+    float2 was = begin_cells<T, M>(r, args);
     for (int layer = 0; layer < args.n_layers; layer++) {
         qkv<T, M>(r, args, layer);
         meet(args.arrivals, 4 * layer + 1);
-        attention<T, D, M>(r, args, layer);
+        attention<T, D, M>(r, args, layer, &was);
         meet(args.arrivals, 4 * layer + 2);
         up<T, M>(r, args, layer);
         meet(args.arrivals, 4 * layer + 3);
-        down<T, M>(r, args, layer);
+        down<T, M>(r, args, layer, &was);
         meet(args.arrivals, 4 * layer + 4);
     }
     head<T, M>(r, args);
     // Nor ends while another may still write to it.
     meet_cluster();
 #endif
+}
+
+// ---- Norms into the products that follow them ----
+
+// One warp a row of w.
+template <typename T>
+__global__ static void fold(const wb_fold_args args) {
+    const int lane = threadIdx.x % 32, row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+    if (row >= args.n) return;
+    float sum = 0.0f, bias = 0.0f;
+    for (int i = lane; i < args.k; i += 32) {
+        const float w = args.w[(size_t)row * args.k + i];
+        T *cell = (T *)args.folded + (size_t)row * args.k + i;
+        store1(cell, w * args.gamma[i]);
+        sum += load1(cell);
+        bias += w * args.beta[i];
+    }
+    sum = warp_sum(sum), bias = warp_sum(bias);
+    if (lane == 0) args.sums[row] = sum, args.folded_bias[row] = args.bias[row] + bias;
+}
+
+unsigned wb_launch_fold(const wb_fold_args *args, wb_stream stream) {
+    const int n_warps = 4;
+    const dim3 grid((unsigned)ceil_div(args->n, n_warps)), block(32 * n_warps);
+    if (args->cell == WB_CELL_F16)
+        fold<__half><<<grid, block, 0, stream>>>(*args);
+    else
+        fold<__nv_bfloat16><<<grid, block, 0, stream>>>(*args);
+    return cudaGetLastError();
 }
 
 // ---- Launching ----
