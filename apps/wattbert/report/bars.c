@@ -7,6 +7,8 @@
 #include "report/figures.h"
 
 static const double LINE_HEIGHT = 21.0;
+// In lines, of the baseline's bars: its shares and its whiskers would strike each other through.
+static const double SHARES_ABOVE = 0.12, WHISKERS_BELOW = 0.27;
 
 static const panel *panel_at(const summary *s, int index) {
     return &s->panels[index];
@@ -87,7 +89,8 @@ static void write_stack(FILE *script, int place, const entry *e) {
     fprintf(script, " \"%s\"\n", isnan(e->energy_uj) ? "" : number_text(text, e->energy_uj));
 }
 
-static void plot_stacks(const plot *p, const char *block) {
+// The whiskers lie below the middle by this share of a line, where something is written in the bar.
+static void plot_stacks(const plot *p, const char *block, double drop) {
     fprintf(p->script, "set style fill solid 1 noborder\nset errorbars 0.7\nplot");
     for (int i = 0; i < LOOK_N_COMPONENTS; i++) {
         char from[24] = "(0)";
@@ -97,9 +100,9 @@ static void plot_stacks(const plot *p, const char *block) {
                 block, from, from, i + 2, look_colours[look_components[i].colour].light);
     }
     fprintf(p->script,
-            " $%s using 7:1:8:9 with xerrorbars pt -1 lw 1.3 lc rgb '%s', \\\n"
+            " $%s using 7:($1+%g):8:9 with xerrorbars pt -1 lw 1.3 lc rgb '%s', \\\n"
             " $%s using 10:1:11 with labels left offset 0.8,0 textcolor rgb '%s'\n",
-            block, look_colours[LOOK_INK].light, block, look_colours[LOOK_INK].light);
+            block, drop, look_colours[LOOK_INK].light, block, look_colours[LOOK_INK].light);
 }
 
 static void legend_components(const summary *s, plot_legend *legend) {
@@ -136,7 +139,7 @@ static void energy_draw(plot *p, int index, place_box area) {
     write_names(p, q);
     write_energy_axis(p, &x, area);
     snprintf(block, sizeof block, "rows%d", index);
-    plot_stacks(p, block);
+    plot_stacks(p, block, 0.0);
 }
 
 const figure figure_energy = {
@@ -213,8 +216,8 @@ static double components_left(const plot *p, int index) {
     return fmin(width + 24.0, 0.55 * p->width);
 }
 
-// The share of each component at the beginning of its part of the bar, where it fits: the end
-// belongs to the whiskers.
+// The share of each component at the beginning of its part of the bar, where it fits, and above the
+// whiskers.
 static void write_shares(const plot *p, const entry *e, int place, const axis *x, place_box area) {
     double begin = 0.0;
     for (int i = 0; i < LOOK_N_COMPONENTS && !isnan(e->component_uj[0]); i++) {
@@ -223,9 +226,10 @@ static void write_shares(const plot *p, const entry *e, int place, const axis *x
         const int colour = look_components[i].colour == LOOK_SKY ? LOOK_COAL : LOOK_PAPER;
         if (pixels > 6.0 * p->letter)
             fprintf(p->script,
-                    "set label '%.0f %%' at first %.9g, first %d left offset 1,0 front "
+                    "set label '%.0f %%' at first %.9g, first %.2f left offset 1,0 front "
                     "textcolor rgb '%s'\n",
-                    100.0 * part / e->energy_uj, begin, place, look_colours[colour].light);
+                    100.0 * part / e->energy_uj, begin, place - SHARES_ABOVE,
+                    look_colours[colour].light);
         begin += part;
     }
 }
@@ -265,7 +269,7 @@ static void components_draw(plot *p, int index, place_box area) {
     for (int i = 0; i < s->n_panels; i++)
         if (is_drawn(s, index, i)) write_shares(p, s->panels[i].reference, place++, &x, area);
     snprintf(block, sizeof block, "rows%d", index);
-    plot_stacks(p, block);
+    plot_stacks(p, block, WHISKERS_BELOW);
 }
 
 const figure figure_components = {
