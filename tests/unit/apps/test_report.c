@@ -180,6 +180,9 @@ static void check_badges(const char *page) {
     // Energy, saving, carbon and split of five rows.
     assert_int_equal(count(part, "<span class=\"guess\">modelled</span>"), 20);
     free(part);
+    // Power at rest: measured for SST-2, a guess for CoLA.
+    const char *rest = strstr(page, "<dt>Power at rest</dt><dd>3 W<br>3 W <span class=\"badge\"");
+    assert_non_null(rest);
 }
 
 static void compare_with_golden(const char *got, const char *path) {
