@@ -49,7 +49,7 @@ static void print_spread(const result_row *row) {
 
 static void print_row(const result_row *row, const result_row *baseline) {
     if (*row->status && strcmp(row->status, "ok") != 0) {
-        printf("%-22s %s: %.69s\n", row->technique, row->status, row->reason);
+        printf("%-22s %s: %s\n", row->technique, row->status, row->reason);
         return;
     }
     const double share = baseline ? row->energy_per_token_uj / baseline->energy_per_token_uj : NAN;
