@@ -10,6 +10,9 @@ static const double LINE_HEIGHT = 21.0;
 // In lines, of the baseline's bars: its shares and its whiskers would strike each other through.
 static const double SHARES_ABOVE = 0.12, WHISKERS_BELOW = 0.27;
 
+// Of the figure's width, for the lines' names: the rest is the bars'.
+static const double MOST_NAMES = 0.55;
+
 static const panel *panel_at(const summary *s, int index) {
     return &s->panels[index];
 }
@@ -32,7 +35,7 @@ static double names_left(const plot *p, int index) {
         write_label(label, sizeof label, q->entries[i].label, q->method, &q->entries[i]);
         width = fmax(width, plot_text_width(p, label));
     }
-    return fmin(width + 24.0, 0.55 * p->width);
+    return fmin(width + 24.0, MOST_NAMES * p->width);
 }
 
 // The names at the left, the first on top.
@@ -213,7 +216,7 @@ static double components_left(const plot *p, int index) {
         name_baseline(name, sizeof name, &p->summary->panels[i]);
         width = fmax(width, plot_text_width(p, name));
     }
-    return fmin(width + 24.0, 0.55 * p->width);
+    return fmin(width + 24.0, MOST_NAMES * p->width);
 }
 
 // The share of each component at the beginning of its part of the bar, where it fits, and above the
@@ -234,6 +237,17 @@ static void write_shares(const plot *p, const entry *e, int place, const axis *x
     }
 }
 
+// Cuts at the end what is wider than its place: a name begins with its task. name has room for 3
+// bytes more.
+static void shorten_name(const plot *p, char *name) {
+    for (size_t n = strlen(name);
+         n > 1 && plot_text_width(p, name) + 24.0 > MOST_NAMES * p->width;) {
+        do n--;
+        while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80);  // not inside a character
+        memcpy(name + n, "\u2026", sizeof "\u2026");
+    }
+}
+
 static void write_baseline_names(const plot *p, int index) {
     const summary *s = p->summary;
     const summary_method method = method_of_device(s, index);
@@ -243,8 +257,9 @@ static void write_baseline_names(const plot *p, int index) {
     for (int i = 0; i < s->n_panels; i++) {
         if (!is_drawn(s, index, i)) continue;
         if (place) fprintf(p->script, ", ");
-        char name[4 * RESULT_TEXT], label[4 * RESULT_TEXT + 8];
-        name_baseline(name, sizeof name, &s->panels[i]);
+        char name[4 * RESULT_TEXT + 3], label[sizeof name + 8];
+        name_baseline(name, sizeof name - 3, &s->panels[i]);
+        shorten_name(p, name);
         write_label(label, sizeof label, name, method, s->panels[i].reference);
         plot_quote_tic(p->script, label);
         fprintf(p->script, " %d", place++);
