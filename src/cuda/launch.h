@@ -11,6 +11,7 @@
 #define WB_CUDA_LAUNCH_H
 
 #include "cuda/device.h"
+#include "cuda/product.h"
 
 // How a row is written for the product that reads it next. f32, f16 and bf16 cells are the value
 // itself; fp8 and i8 cells are value * multiplier, rounded to nearest even and saturated, where
@@ -116,6 +117,13 @@ typedef struct wb_skinny_args {
 } wb_skinny_args;
 bool wb_skinny_takes(const wb_skinny_args *args);
 unsigned wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
+
+// ---- product_fp8.cu ----
+
+// A product in fp8 with one scale a tensor, results in f16, bf16 or fp8, all of the epilogue in the
+// kernel; on compute capability 9.0 only. k a multiple of 128 up to 768, n of 64, ld_y of 16.
+bool wb_product_fp8_takes(const wb_gpu_product *product);
+unsigned wb_launch_product_fp8(const wb_gpu_product *product, wb_stream stream);
 
 // ---- attention: one item is one text, or 64 of its queries ----
 
