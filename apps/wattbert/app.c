@@ -41,6 +41,13 @@ int app_fail_error(const wb_error *err, const char *hint) {
     return app_fail(code, "%s", err->message);
 }
 
+wb_status app_advise_file(wb_status status, wb_error *err) {
+    if (!err || (status != WB_ERR_IO && status != WB_ERR_DENIED)) return status;
+    const wb_error problem = *err;
+    return wb_fail(err, status, problem.offset, "%s, give a file that can be read",
+                   problem.message);
+}
+
 int app_finish(int exit_code) {
     // A full disk or a closed pipe shows only when the last buffer is written.
     const bool is_written = fflush(stdout) == 0 && !ferror(stdout);

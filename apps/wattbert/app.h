@@ -31,6 +31,9 @@ WB_PRINTF(2, 3) int app_fail(int exit_code, const char *format, ...);
 // follows from the status: IO, FORMAT, MODEL, ARGUMENT 1; MEMORY, UNSUPPORTED, ABSENT, DENIED,
 // REFUSED, CANCELLED 3.
 int app_fail_error(const wb_error *err, const char *hint);
+// Returns status; of a failure of wb_file_map and its like, which say what is wrong with a file and
+// leave the rest to whoever asked for it, adds what to do.
+wb_status app_advise_file(wb_status status, wb_error *err);
 // Flushes stdout; the exit code to leave main with: exit_code, or EXIT_MACHINE after saying that
 // the output could not be written.
 int app_finish(int exit_code);

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app.h"
+
 static wb_status hash_file(char out[WB_SHA256_TEXT], const char *path, wb_error *err) {
     wb_file file;
     const wb_status status = wb_file_map(&file, path, err);
-    if (status) return status;
+    if (status) return app_advise_file(status, err);
     wb_sha256 hash;
     wb_sha256_init(&hash);
     wb_sha256_add(&hash, file.data, file.n_bytes);

@@ -38,9 +38,9 @@ typedef struct classifier {
 static const char usage_text[] =
     "Prints the label of each text and its score: the probability of the label, or the value\n"
     "itself where the model is a regression. A multi-label model's likeliest label is printed,\n"
-    "and with --jsonl \"scores\" holds every label's own probability. Texts are the arguments, or "
-    "the lines of FILE or\n"
-    "of standard input (with --pairs: text, tab, pair). Results keep the order of the input.\n"
+    "and with --jsonl \"scores\" holds every label's own probability. Texts are the arguments,\n"
+    "or the lines of FILE or of standard input (with --pairs: text, tab, pair). Results keep\n"
+    "the order of the input.\n"
     "\n"
     "With --jsonl, input lines are {\"text\": \"...\", \"pair\": \"...\"} (pair may be missing) "
     "and\n"

@@ -82,8 +82,8 @@ static wb_status make_room(text_stream *s, wb_error *err) {
     }
     if (s->capacity - s->end >= READ_BYTES) return WB_OK;
     if (s->end > MAX_LINE_BYTES)
-        return wb_fail(err, WB_ERR_FORMAT, s->line + 1, "%s: line %zu: longer than 64 MiB", s->name,
-                       s->line + 1);
+        return wb_fail(err, WB_ERR_FORMAT, s->line + 1,
+                       "%s: line %zu: longer than 64 MiB, break it", s->name, s->line + 1);
     char *grown = wb_realloc_array(s->buffer, s->end, 2 * s->capacity, 1);
     if (!grown) return wb_fail(err, WB_ERR_MEMORY, 0, "%s: no memory for its lines", s->name);
     s->buffer = grown;
@@ -147,7 +147,8 @@ static wb_status add_plain(text_stream *s, const char *line, size_t n_bytes, wb_
         if (!tab) {
             wb_free(copy);
             return wb_fail(err, WB_ERR_FORMAT, s->line,
-                           "%s: line %zu: no tab between a text and its pair", s->name, s->line);
+                           "%s: line %zu: no tab between a text and its pair, write one", s->name,
+                           s->line);
         }
         text.n_bytes = (size_t)(tab - copy);
         text.pair = tab + 1;
@@ -164,6 +165,10 @@ static bool is_blank(const char *line, size_t n_bytes) {
 }
 
 static wb_status add_json(text_stream *s, const char *line, size_t n_bytes, wb_error *err) {
+    // A byte order mark is no JSON, but some editors begin a file with it.
+    const size_t n_mark = s->line == 1 && n_bytes >= 3 && !memcmp(line, "\xef\xbb\xbf", 3) ? 3 : 0;
+    line += n_mark;
+    n_bytes -= n_mark;
     if (is_blank(line, n_bytes)) return WB_OK;
     json_t *object;
     wb_status status = jsonl_parse(&object, line, n_bytes, s->name, s->line, err);

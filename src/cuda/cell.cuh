@@ -49,6 +49,13 @@ int launch_after(void (*kernel)(Args...), unsigned n_blocks, unsigned n_threads,
     return cudaLaunchKernelEx(&config, kernel, args...);
 }
 
+// Whether this pass of the compiler is for 9.0 with all that only it has: products of warpgroups.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+constexpr bool HAS_WARPGROUPS = true;
+#else
+constexpr bool HAS_WARPGROUPS = false;
+#endif
+
 struct alignas(16) half8 {
     __half2 v[4];
 };

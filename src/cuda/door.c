@@ -54,7 +54,24 @@ static wb_status check_precisions(const wb_plan *plan, const wb_cuda_device *dev
     return WB_OK;
 }
 
-// "cublaslt_f16 cublaslt_fp8 attention_flash_mma rowwise_cuda"
+// Whether products of enough rows are timed in our own fp8 kernel as well as in the library's.
+static bool has_own_product(const wb_gpu *gpu) {
+    for (int i = 0; i < gpu->plan->n_matrices; i++) {
+        const wb_gpu_matrix *matrix = &gpu->weights.matrices[i];
+        const wb_gpu_product p = {.m = gpu->plan->max_rows,
+                                  .n = matrix->n,
+                                  .k = matrix->k,
+                                  .cell = matrix->cell,
+                                  .y_cell = gpu->weights.y_cell,
+                                  .ld_y = matrix->n,
+                                  .side_cell = gpu->weights.y_cell,
+                                  .is_scale_per_row = matrix->precision == WB_FP8_DYNAMIC};
+        if (wb_products_has_own(gpu->products, &p)) return true;
+    }
+    return false;
+}
+
+// "cublaslt_f16 cublaslt_fp8 product_fp8_sm90 attention_flash_mma rowwise_cuda"
 static void describe(wb_cuda_words *words, const wb_cuda *cuda) {
     static const char *const names[WB_N_PRECISIONS] = {"f32", "bf16", "f16", "i8",
                                                        "i8",  "tf32", "fp8", "fp8"};
@@ -75,8 +92,8 @@ static void describe(wb_cuda_words *words, const wb_cuda *cuda) {
     const bool is_f32 = cuda->gpu.weights.y_cell == WB_CELL_F32;
     // Up to 32 rows of a 16-bit plan are one kernel, up to 64 of 16-bit products one of ours each.
     snprintf(words->kernels + length, sizeof words->kernels - length,
-             "%s%sattention_%s_%s rowwise_cuda", cuda->gpu.has_whole ? "whole_sm90 " : "",
-             is_f32 ? "" : "skinny_mma ",
+             "%s%s%sattention_%s_%s rowwise_cuda", cuda->gpu.has_whole ? "whole_sm90 " : "",
+             has_own_product(&cuda->gpu) ? "product_fp8_sm90 " : "", is_f32 ? "" : "skinny_mma ",
              plan->attention == WB_ATTENTION_FLASH ? "flash" : "standard",
              has_tiles && !is_f32 ? "mma" : "cuda");
 }

@@ -11,6 +11,7 @@
 #define WB_CUDA_LAUNCH_H
 
 #include "cuda/device.h"
+#include "cuda/product.h"
 
 // How a row is written for the product that reads it next. f32, f16 and bf16 cells are the value
 // itself; fp8 and i8 cells are value * multiplier, rounded to nearest even and saturated, where
@@ -145,6 +146,12 @@ typedef struct wb_fold_args {
 } wb_fold_args;
 unsigned wb_launch_fold(const wb_fold_args *args, wb_stream stream);
 
+// Where things lie in a block's shared memory, in bytes; filled by prepare.
+typedef struct wb_whole_room {
+    int at[4], stride[4], most_units[4];  // of qkv, out, up, down
+    int scratch, moments, stats, inbox, keys, flags, n_bytes;
+} wb_whole_room;
+
 // logits[n_texts, n_labels] <- a model's whole forward of m rows; the input is in the arguments.
 typedef struct wb_whole_args {
     int32_t ids[WB_WHOLE_ROWS];
@@ -161,15 +168,23 @@ typedef struct wb_whole_args {
         products[4 * WB_WHOLE_LAYERS + 1];  // of each layer qkv, out, up, down; then the head's
     wb_whole_norm norms[2 * WB_WHOLE_LAYERS + 1];  // embeddings', then after each block
     const float *classifier_w, *classifier_bias;   // [n_labels, d], [n_labels]
-    void *qkv, *sums, *wide;                       // [m, 3 d], [m, d], [m, d_ff]: room
-    float *pre_logits;                             // [n_texts, d]: room
-    uint32_t *arrivals;                            // 0 between launches
-    float *logits;                                 // may be pinned host memory
+    wb_whole_room room;
+    void *qkv, *sums, *wide;  // [m, 3 d], [m, d], [m, d_ff]: room
+    float *pre_logits;        // [n_texts, d]: room
+    uint32_t *arrivals;       // 0 between launches
+    float *logits;            // may be pinned host memory
 } wb_whole_args;
 // Whether the current GPU can run it with such sizes: Hopper's clusters and copy engine, d a
 // multiple of 64 up to 768, d_ff of 256 up to 3,072, heads of 32 or 64. Once, before launching.
 bool wb_whole_prepare(wb_whole_args *args);
 unsigned wb_launch_whole(const wb_whole_args *args, wb_stream stream);
+
+// ---- product_fp8.cu ----
+
+// A product in fp8 with one scale a tensor, results in f16, bf16 or fp8, all of the epilogue in the
+// kernel; on compute capability 9.0 only. k a multiple of 128 up to 768, n of 64, ld_y of 16.
+bool wb_product_fp8_takes(const wb_gpu_product *product);
+unsigned wb_launch_product_fp8(const wb_gpu_product *product, wb_stream stream);
 
 // ---- attention: one item is one text, or 64 of its queries ----
 

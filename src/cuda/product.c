@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "cuda/cublaslt.h"
+#include "cuda/launch.h"
 
 enum {
     MOST_CANDIDATES = 16,
     TIMED_ROUNDS = 3,   // the fastest counts
     WORKSPACE_MB = 64,  // 32 is NVIDIA's advice for Hopper; more lets it split k for few rows
+    OWN_LEAST_ROWS = 256,
 };
 static const float TIMED_US = 300.0f;  // a round lasts about so long
 
@@ -20,13 +22,19 @@ typedef struct shape_key {
     int n, k, ld_y, m_class;
     wb_cell cell, y_cell, side_cell;
     wb_activation activation;
-    bool is_tf32, has_bias, has_residual, is_scale_per_row, has_y_scale;
+    bool is_tf32, has_bias, has_residual, is_scale_per_row, has_y_scale, is_library_only;
 } shape_key;
+
+// What computes a product: our own kernel, or the library with one of its algorithms.
+typedef struct way {
+    bool is_own;
+    cublasLtMatmulAlgo_t algo;
+} way;
 
 typedef struct choice {
     shape_key key;
     bool is_possible;
-    cublasLtMatmulAlgo_t algo;
+    way way;
 } choice;
 
 struct wb_products {
@@ -35,6 +43,7 @@ struct wb_products {
     cudaEvent_t begin, end;
     choice *choices;
     size_t n_choices, capacity;
+    bool is_hopper;  // what our own kernel needs
 };
 
 // One product as the library wants it described, on the caller's stack.
@@ -80,6 +89,7 @@ static shape_key key_of(const wb_gpu_product *p) {
     key.has_residual = p->residual != NULL;
     key.is_scale_per_row = p->is_scale_per_row;
     key.has_y_scale = p->y_scale != NULL;
+    key.is_library_only = p->is_library_only;
     return key;
 }
 
@@ -166,25 +176,28 @@ static cublasStatus_t describe(const wb_products *s, description *t, const wb_gp
 }
 
 static cublasStatus_t multiply(const wb_products *s, description *t, const wb_gpu_product *p,
-                               const cublasLtMatmulAlgo_t *algo, cudaStream_t stream) {
+                               const way *by, cudaStream_t stream) {
+    if (by->is_own)
+        return wb_launch_product_fp8(p, stream) ? CUBLAS_STATUS_EXECUTION_FAILED
+                                                : CUBLAS_STATUS_SUCCESS;
     const void *alpha = t->is_integer ? (const void *)&t->integer_one : &t->one;
     const void *beta = t->is_integer ? (const void *)&t->integer_beta : &t->beta;
     // C may be D's memory only where it has D's type; nothing is read of it without a residual.
     const void *c = p->residual || p->y_cell == WB_CELL_FP8 ? p->residual : p->y;
     return s->lt.matmul(s->lt.handle, &t->operation, alpha, p->w, &t->a, p->x, &t->b, beta, c,
-                        &t->c, p->y, &t->d, algo, s->workspace, (size_t)WORKSPACE_MB << 20, stream);
+                        &t->c, p->y, &t->d, &by->algo, s->workspace, (size_t)WORKSPACE_MB << 20,
+                        stream);
 }
 
 // ---- Choosing ----
 
 // *us <- the time of one run, over n of them; negative where the algorithm refuses.
 static wb_status time_runs(const wb_products *s, description *t, const wb_gpu_product *p,
-                           const cublasLtMatmulAlgo_t *algo, int n, cudaStream_t stream, float *us,
-                           wb_error *err) {
+                           const way *by, int n, cudaStream_t stream, float *us, wb_error *err) {
     *us = -1.0f;
     cudaError_t code = cudaEventRecord(s->begin, stream);
     for (int i = 0; i < n && !code; i++)
-        if (multiply(s, t, p, algo, stream)) return WB_OK;
+        if (multiply(s, t, p, by, stream)) return WB_OK;
     if (!code) code = cudaEventRecord(s->end, stream);
     if (!code) code = cudaEventSynchronize(s->end);
     float ms = 0.0f;
@@ -195,48 +208,60 @@ static wb_status time_runs(const wb_products *s, description *t, const wb_gpu_pr
 }
 
 // *us <- the fastest of some rounds, each long enough to be timed.
-static wb_status time_algo(const wb_products *s, description *t, const wb_gpu_product *p,
-                           const cublasLtMatmulAlgo_t *algo, cudaStream_t stream, float *us,
-                           wb_error *err) {
-    wb_status status = time_runs(s, t, p, algo, 1, stream, us, err);  // warms up, too
+static wb_status time_way(const wb_products *s, description *t, const wb_gpu_product *p,
+                          const way *by, cudaStream_t stream, float *us, wb_error *err) {
+    wb_status status = time_runs(s, t, p, by, 1, stream, us, err);  // warms up, too
     if (status || *us < 0.0f) return status;
     const float fit = TIMED_US / (*us + 1.0f);
     const int n = fit < 2.0f ? 2 : fit > 50.0f ? 50 : (int)fit;
     for (int round = 0; round < TIMED_ROUNDS; round++) {
         float now;
-        status = time_runs(s, t, p, algo, n, stream, &now, err);
+        status = time_runs(s, t, p, by, n, stream, &now, err);
         if (status) return status;
         if (round == 0 || now < *us) *us = now;
     }
     return WB_OK;
 }
 
-// *c <- the fastest of the library's guesses; none is no failure.
-static wb_status choose(const wb_products *s, choice *c, const wb_gpu_product *p,
-                        cudaStream_t stream, wb_error *err) {
-    description t;
+bool wb_products_has_own(const wb_products *s, const wb_gpu_product *p) {
+    return s->is_hopper && !p->is_library_only && p->m >= OWN_LEAST_ROWS && wb_product_fp8_takes(p);
+}
+
+// ways[MOST_CANDIDATES + 1] <- the library's guesses and our own kernel; returns how many.
+static int find_ways(const wb_products *s, way *ways, description *t, const wb_gpu_product *p) {
     cublasLtMatmulPreferenceOpaque_t preference;
     cublasLtMatmulHeuristicResult_t results[MOST_CANDIDATES];
     const size_t workspace_bytes = (size_t)WORKSPACE_MB << 20;
-    int n_found = 0;
-    cublasStatus_t code = describe(s, &t, p);
+    int n_found = 0, n_ways = 0;
+    cublasStatus_t code = describe(s, t, p);
     if (!code) code = s->lt.preference_init(&preference, sizeof preference);
     if (!code)
         code = s->lt.preference_set(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                     &workspace_bytes, sizeof workspace_bytes);
     if (!code)
-        code = s->lt.heuristic(s->lt.handle, &t.operation, &t.a, &t.b, &t.c, &t.d, &preference,
+        code = s->lt.heuristic(s->lt.handle, &t->operation, &t->a, &t->b, &t->c, &t->d, &preference,
                                MOST_CANDIDATES, results, &n_found);
     if (code) n_found = 0;
+    for (int i = 0; i < n_found; i++)
+        if (!results[i].state) ways[n_ways++] = (way){.algo = results[i].algo};
+    if (wb_products_has_own(s, p)) ways[n_ways++] = (way){.is_own = true};
+    return n_ways;
+}
+
+// *c <- the fastest way; none is no failure.
+static wb_status choose(const wb_products *s, choice *c, const wb_gpu_product *p,
+                        cudaStream_t stream, wb_error *err) {
+    description t;
+    way ways[MOST_CANDIDATES + 1];
+    const int n_ways = find_ways(s, ways, &t, p);
     float best_us = 0.0f;
-    for (int i = 0; i < n_found; i++) {
-        if (results[i].state) continue;
+    for (int i = 0; i < n_ways; i++) {
         float us;
-        const wb_status status = time_algo(s, &t, p, &results[i].algo, stream, &us, err);
+        const wb_status status = time_way(s, &t, p, &ways[i], stream, &us, err);
         if (status) return status;
         if (us < 0.0f || (c->is_possible && us >= best_us)) continue;
         c->is_possible = true;
-        c->algo = results[i].algo;
+        c->way = ways[i];
         best_us = us;
     }
     return WB_OK;
@@ -281,8 +306,8 @@ wb_status wb_products_run(wb_products *s, const wb_gpu_product *p, wb_stream str
     const choice *c = find(s, &key);
     cublasStatus_t code = CUBLAS_STATUS_NOT_SUPPORTED;
     description t;
-    if (c && c->is_possible) code = describe(s, &t, p);
-    if (c && c->is_possible && !code) code = multiply(s, &t, p, &c->algo, stream);
+    if (c && c->is_possible) code = c->way.is_own ? CUBLAS_STATUS_SUCCESS : describe(s, &t, p);
+    if (c && c->is_possible && !code) code = multiply(s, &t, p, &c->way, stream);
     if (code)
         return wb_fail(err, WB_ERR_DEVICE, 0, "matrix product %d x %d x %d: cuBLASLt says \"%s\"",
                        p->m, p->n, p->k, s->lt.status_string(code));
@@ -291,11 +316,21 @@ wb_status wb_products_run(wb_products *s, const wb_gpu_product *p, wb_stream str
 
 // ---- The library ----
 
+static wb_status probe_hopper(wb_products *s, wb_error *err) {
+    int device = 0, major = 0, minor = 0;
+    cudaError_t code = cudaGetDevice(&device);
+    if (!code) code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (!code) code = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    s->is_hopper = major == 9 && minor == 0;
+    return wb_device_check(code, "reading what the GPU is", err);
+}
+
 wb_status wb_products_open(wb_products **out, size_t *total, wb_error *err) {
     *out = NULL;
     wb_products *s = wb_alloc_zeroed(sizeof *s);
     if (!s) return wb_fail(err, WB_ERR_MEMORY, 0, "matrix products");
     wb_status status = wb_cublaslt_open(&s->lt, err);
+    if (!status) status = probe_hopper(s, err);
     if (!status)
         status = wb_device_alloc(&s->workspace, (size_t)WORKSPACE_MB << 20,
                                  "workspace of matrix products", total, err);

@@ -33,25 +33,9 @@ enum {
     MOST_D_FF = 32 * WARPS * WIDE_STEPS * CLUSTER
 };
 
+enum { QKV, OUT, UP, DOWN, INBOX, N_PLACES };
+
 // ---- What lies in shared memory ----
-
-// One matrix's share of this block: 8 n_units rows of w, of each n_bytes from byte first_byte on,
-// stride apart, so that lanes that read together do so from different banks. Unit u is the matrix's
-// unit first + u step. filled counts the copies of each layer.
-struct place {
-    unsigned char *rows;
-    uint64_t *filled;
-    int stride, n_units, first, step, first_byte, n_bytes;
-};
-
-struct room {
-    place qkv, out, up, down;
-    int first_head, n_heads;  // of this block
-    float *scratch;   // [WARPS M][16][8 UNITS]: the warps' shares of sums; or keys and values
-    float2 *moments;  // [WARPS][32]: the warps' shares of each row's sum and sum of squares
-    float2 *stats;    // [32]: mean and 1 / deviation of each row
-    float *inbox;     // [CLUSTER][rows][8 UNITS]: the cluster's shares of this block's rows
-};
 
 // 64 bytes more than a multiple of 128 where lanes read 16 bytes each of 8 rows and 4 places, 16
 // more where ldmatrix reads 16 bytes each of 8 rows.
@@ -59,81 +43,91 @@ enum { PAD_QUADS = 64, PAD_MATRICES = 16 };
 
 enum { MOST_STATIC = 512 };  // bytes of shared memory besides
 
-struct sizes {
-    int most_units[4], k[4], bytes[4];
-    int scratch, total;
-};
-
-__host__ __device__ static int ceil_div(int a, int b) {
+static int ceil_div(int a, int b) {
     return (a + b - 1) / b;
 }
 
-__host__ __device__ static sizes sizes_of(const wb_whole_args &args) {
-    const int n_blocks = args.n_clusters * CLUSTER;
-    sizes s = {};
-    s.most_units[0] = ceil_div(3 * args.d / UNIT, n_blocks);
-    s.most_units[1] = s.most_units[3] = UNITS;
-    s.most_units[2] = ceil_div(args.d_ff / UNIT, n_blocks);
-    s.k[0] = s.k[2] = args.d;
-    s.k[1] = ceil_div(args.n_heads, CLUSTER) * args.d_head;
-    s.k[3] = args.d_ff / CLUSTER;
+// A place for each matrix; the warps' shares of sums, [WARPS M][16][8 UNITS] floats, or keys and
+// values of the block's heads; the warps' shares of each row's sum and sum of squares, [WARPS][32]
+// pairs; [32] pairs of mean and 1 / deviation; the cluster's shares of the block's rows,
+// [CLUSTER][16 M / CLUSTER][8 UNITS]; the rows that each row attends to, [2][32] bytes; a flag for
+// each place and the cluster's shares.
+static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
+    const int n_blocks = args->n_clusters * CLUSTER, d = args->d, part = args->d_ff / CLUSTER;
+    const int most_heads = ceil_div(args->n_heads, CLUSTER);
+    const int n_units[4] = {ceil_div(3 * d / UNIT, n_blocks), UNITS,
+                            ceil_div(args->d_ff / UNIT, n_blocks), UNITS};
+    const int k[4] = {d, most_heads * args->d_head, d, part};
+    int at = 0;
     for (int i = 0; i < 4; i++) {
-        s.bytes[i] = s.most_units[i] * UNIT * (2 * s.k[i] + (i == 1 ? PAD_MATRICES : PAD_QUADS));
-        s.total += s.bytes[i];
+        room->at[i] = at;
+        room->stride[i] = 2 * k[i] + (i == OUT ? PAD_MATRICES : PAD_QUADS);
+        room->most_units[i] = n_units[i];
+        at += n_units[i] * UNIT * room->stride[i];
     }
-    const int sums = WARPS * 32 * UNIT * UNITS * 4, keys = WARPS / 2 * 2 * 32 * args.d_head * 2;
-    s.scratch = sums > keys ? sums : keys;
-    s.total += s.scratch + (WARPS + 1) * 32 * (int)sizeof(float2) + 32 * UNIT * UNITS * 4 +
-               4 * (int)sizeof(uint64_t);
-    return s;
+    const int sums = WARPS * 32 * UNIT * UNITS * 4, keys = WARPS / 2 * 2 * 32 * args->d_head * 2;
+    room->scratch = at;
+    room->moments = room->scratch + (sums > keys ? sums : keys);
+    room->stats = room->moments + WARPS * 32 * 8;
+    room->inbox = room->stats + 32 * 8;
+    room->keys = room->inbox + 32 * UNIT * UNITS * 4;
+    room->flags = room->keys + 64;
+    room->n_bytes = room->flags + 8 * N_PLACES;
 }
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
 
-__device__ static int cluster_rank(void) {
+extern __shared__ uint4 shared_memory[];
+
+template <typename T>
+__device__ static T *in_room(int at) {
+    return (T *)((unsigned char *)shared_memory + at);
+}
+
+__device__ static int rank_here(void) {
     return (int)blockIdx.x % CLUSTER;
 }
 
-// A matrix whose columns are shared out among all blocks.
-__device__ static place place_by_block(unsigned char *rows, uint64_t *filled, int n, int k) {
-    const int n_units = n / UNIT, block = (int)blockIdx.x, n_blocks = (int)gridDim.x;
-    return {rows,
-            filled,
-            2 * k + PAD_QUADS,
-            block < n_units ? ceil_div(n_units - block, n_blocks) : 0,
+// One matrix's share of this block: 8 n_units rows of w, of each n_bytes from byte first_byte on.
+// Unit u is the matrix's unit first + u step.
+struct place {
+    int at, stride, flag, n_units, first, step, first_byte, n_bytes;
+};
+
+// A matrix of n columns, shared out among all blocks.
+__device__ static place place_by_block(const wb_whole_args &args, int kind, int n) {
+    const int n_units = n / UNIT, block = (int)blockIdx.x, step = (int)gridDim.x;
+    int n_here = 0;
+    for (int i = 0; i < UNITS; i++) n_here += block + i * step < n_units;
+    return {args.room.at[kind],
+            args.room.stride[kind],
+            args.room.flags + 8 * kind,
+            n_here,
             block,
-            n_blocks,
+            step,
             0,
+            2 * args.d};
+}
+
+__device__ static int first_head_of(const wb_whole_args &args, int rank) {
+    return args.n_heads * rank / CLUSTER;
+}
+
+// A matrix of d columns, shared out among clusters, to as few as can hold them, since each reads
+// all rows; of k each block has a part.
+__device__ static place place_by_cluster(const wb_whole_args &args, int kind) {
+    const int begin = (int)blockIdx.x / CLUSTER * UNITS, rank = rank_here();
+    const int first_head = first_head_of(args, rank), part = args.d_ff / CLUSTER;
+    const int first = kind == OUT ? first_head * args.d_head : rank * part;
+    const int k = kind == OUT ? (first_head_of(args, rank + 1) - first_head) * args.d_head : part;
+    return {args.room.at[kind],
+            args.room.stride[kind],
+            args.room.flags + 8 * kind,
+            max(0, min(UNITS, args.d / UNIT - begin)),
+            begin,
+            1,
+            2 * first,
             2 * k};
-}
-
-// One whose columns are shared out among clusters, to as few as can hold them, since each reads all
-// rows; k [first, first + k) is this block's.
-__device__ static place place_by_cluster(unsigned char *rows, uint64_t *filled, int n, int first,
-                                         int k, int stride) {
-    const int begin = (int)blockIdx.x / CLUSTER * UNITS;
-    return {rows, filled, stride, max(0, min(UNITS, n / UNIT - begin)), begin, 1, 2 * first, 2 * k};
-}
-
-__device__ static room lay_out(unsigned char *shared, const wb_whole_args &args) {
-    const sizes s = sizes_of(args);
-    const int rank = cluster_rank(), part = args.d_ff / CLUSTER;
-    unsigned char *at[5] = {shared};
-    for (int i = 0; i < 4; i++) at[i + 1] = at[i] + s.bytes[i];
-    room r;
-    r.scratch = (float *)at[4];
-    r.moments = (float2 *)(at[4] + s.scratch);
-    r.stats = r.moments + WARPS * 32;
-    r.inbox = (float *)(r.stats + 32);
-    uint64_t *filled = (uint64_t *)(r.inbox + 32 * UNIT * UNITS);
-    r.first_head = args.n_heads * rank / CLUSTER;
-    r.n_heads = args.n_heads * (rank + 1) / CLUSTER - r.first_head;
-    r.qkv = place_by_block(at[0], filled, 3 * args.d, args.d);
-    r.out = place_by_cluster(at[1], filled + 1, args.d, r.first_head * args.d_head,
-                             r.n_heads * args.d_head, 2 * s.k[1] + PAD_MATRICES);
-    r.up = place_by_block(at[2], filled + 2, args.d_ff, args.d);
-    r.down = place_by_cluster(at[3], filled + 3, args.d, rank * part, part, 2 * part + PAD_QUADS);
-    return r;
 }
 
 // ---- Weights on their way ----
@@ -142,63 +136,79 @@ __device__ static room lay_out(unsigned char *shared, const wb_whole_args &args)
 // the first to leave the cache again.
 __device__ static void send_for(const place &p, const void *w, int k) {
     const int lane = threadIdx.x % 32, n_rows = UNIT * p.n_units;
-    const uint32_t filled = shared_address(p.filled);
+    const uint32_t flag = shared_address(in_room<uint64_t>(p.flag));
     if (n_rows == 0 || p.n_bytes == 0) return;
     uint64_t policy;
     asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     if (lane == 0)
-        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(filled),
+        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(flag),
                      "r"(n_rows * p.n_bytes)
                      : "memory");
     __syncwarp();
-    for (int i = lane; i < n_rows; i += 32) {
-        const size_t row = (size_t)UNIT * (p.first + i / UNIT * p.step) + i % UNIT;
-        asm volatile(
-            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
-            "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(p.rows + i * p.stride)),
-            "l"((const unsigned char *)w + row * 2 * k + p.first_byte), "r"(p.n_bytes), "r"(filled),
-            "l"(policy)
-            : "memory");
-    }
+    if (lane >= n_rows) return;  // UNITS units are less than a warp
+    const size_t row = (size_t)UNIT * (p.first + lane / UNIT * p.step) + lane % UNIT;
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+        "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(in_room<char>(p.at + lane * p.stride))),
+        "l"((const unsigned char *)w + row * 2 * k + p.first_byte), "r"(p.n_bytes), "r"(flag),
+        "l"(policy)
+        : "memory");
 }
 
-// Until the copies of the place's use number i have come.
-__device__ static void wait_for(const place &p, int i) {
-    if (p.n_units == 0 || p.n_bytes == 0) return;
-    const uint32_t filled = shared_address(p.filled);
+// Until what the flag stands for has come for the i-th time, from 0.
+__device__ static void wait_for(int flag, int i) {
+    const uint32_t address = shared_address(in_room<uint64_t>(flag));
     uint32_t is_done = 0;
     while (!is_done)
         asm volatile(
             "{\n\t.reg .pred p;\n\t"
-            "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
+            "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n\t"
             "selp.u32 %0, 1, 0, p;\n\t}"
             : "=r"(is_done)
-            : "r"(filled), "r"(i & 1)
+            : "r"(address), "r"(i & 1)
             : "memory");
 }
 
-__device__ static void open_places(const room &r) {
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < 4; i++)
-            asm volatile(
-                "mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(r.qkv.filled + i))
-                : "memory");
+__device__ static void wait_for(const place &p, int i) {
+    if (p.n_units > 0 && p.n_bytes > 0) wait_for(p.flag, i);
+}
+
+// Flags and keys, and the first layer's weights on their way.
+__device__ static void open_room(const wb_whole_args &args) {
+    const int t = threadIdx.x;
+    if (t == 0) {
+        for (int i = 0; i < N_PLACES; i++)
+            asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(
+                             shared_address(in_room<uint64_t>(args.room.flags + 8 * i)))
+                         : "memory");
         asm volatile("fence.mbarrier_init.release.cluster;\n\tfence.proxy.async.shared::cta;" ::
                          : "memory");
     }
     __syncthreads();
+    if (t < 32) {
+        send_for(place_by_block(args, QKV, 3 * args.d), args.products[0].w, args.d);
+        send_for(place_by_cluster(args, OUT), args.products[1].w, args.d);
+        send_for(place_by_block(args, UP, args.d_ff), args.products[2].w, args.d);
+        send_for(place_by_cluster(args, DOWN), args.products[3].w, args.d_ff);
+    } else if (t < 64) {
+        uint8_t *keys = in_room<uint8_t>(args.room.keys);
+        const int row = min(t - 32, args.m - 1);
+        keys[t - 32] = args.first_key[row];
+        keys[t] = args.end_key[row];
+    }
 }
 
 // What is read of each layer beside matrices is waited for: into the cache with it, a block an
 // array.
 __device__ static void fetch_vectors(const wb_whole_args &args) {
     const int n_products = 4 * args.n_layers + 1, i = (int)blockIdx.x - n_products;
-    const int n[4] = {3 * args.d, args.d, args.d_ff, args.d}, line = 32 * (int)threadIdx.x;
+    const int line = 32 * (int)threadIdx.x;
     const float *arrays[2] = {NULL, NULL};
     int length = args.d;
     if (i < 0) {
         arrays[0] = args.products[blockIdx.x].bias, arrays[1] = args.products[blockIdx.x].sums;
-        if (i < -1) length = n[blockIdx.x % 4];
+        if (i < -1 && blockIdx.x % 4 == QKV) length = 3 * args.d;
+        if (i < -1 && blockIdx.x % 4 == UP) length = args.d_ff;
     } else if (i < 2 * args.n_layers) {
         arrays[0] = args.norms[i].gamma, arrays[1] = args.norms[i].beta;
     }
@@ -234,20 +244,15 @@ __device__ static void meet(uint32_t *arrivals, int number) {
     __syncthreads();
 }
 
-// The same of a cluster's threads, whose stores to each other's memory are seen afterwards.
+// The same of a cluster's threads.
 __device__ static void meet_cluster(void) {
     asm volatile(
         "barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
             : "memory");
 }
 
-// Where another block of the cluster has what is at p here.
-__device__ static uint32_t address_at(const void *p, int rank) {
-    uint32_t address;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
-                 : "=r"(address)
-                 : "r"(shared_address(p)), "r"(rank));
-    return address;
+__device__ static void meet_warps(int name, int n_warps) {
+    asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(32 * n_warps) : "memory");
 }
 
 // ---- Products ----
@@ -278,11 +283,9 @@ __device__ static uint32_t add_pairs(uint32_t a, uint32_t b, __nv_bfloat16) {
     return *(const uint32_t *)&sum;
 }
 
-// Eight cells of a row that a norm is taken of: of the sums, or of both embeddings' tables.
+// Eight cells of a row's sum of both embeddings.
 template <typename T>
-__device__ static uint4 load_cells(const wb_whole_args &args, bool is_embedding, int row,
-                                   int column) {
-    if (!is_embedding) return __ldcg((const uint4 *)((const T *)args.sums + row * args.d + column));
+__device__ static uint4 load_embedding(const wb_whole_args &args, int row, int column) {
     const uint4 a =
         *(const uint4 *)((const T *)args.words + (size_t)args.ids[row] * args.d + column);
     const uint4 b =
@@ -295,11 +298,12 @@ __device__ static uint4 load_cells(const wb_whole_args &args, bool is_embedding,
 template <typename T, int M>
 __device__ static void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2], const place &p,
                                      int k) {
-    const unsigned char *w = p.rows + (threadIdx.x % 32 / 4) * p.stride + 2 * k;
+    const unsigned char *w =
+        in_room<unsigned char>(p.at + (threadIdx.x % 32 / 4) * p.stride + 2 * k);
 #pragma unroll
     for (int u = 0; u < UNITS; u++) {
-        if (u >= p.n_units) continue;
-        const uint4 b = *(const uint4 *)(w + UNIT * u * p.stride);
+        // Where a block has fewer units, its last again: what becomes of that, nobody looks at.
+        const uint4 b = *(const uint4 *)(w + UNIT * min(u, p.n_units - 1) * p.stride);
         const uint32_t low[2] = {b.x, b.y}, high[2] = {b.z, b.w};
 #pragma unroll
         for (int m = 0; m < M; m++) {
@@ -351,13 +355,26 @@ __device__ static void share_moments(float2 *moments, const float sum[M][4],
     for (int m = 0; m < M; m++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const float *pair = square[m][half] + 2 * half;
+            const float even = square[m][half][2 * half], odd = square[m][half][2 * half + 1];
             moments[32 * warp + row_of(m, half)] =
-                make_float2(sum[m][2 * half], row % 2 ? pair[1] : pair[0]);
+                make_float2(sum[m][2 * half], row % 2 ? odd : even);
         }
 }
 
-// A warp's share of the sums of rows [16 m, + 16) to where each thread finds those of its cells.
+// Mean and 1 / deviation of a row, from all warps' shares.
+__device__ static float2 sum_moments(const float2 *moments, int row, int d) {
+    float2 sum = {0.0f, 0.0f};
+#pragma unroll
+    for (int warp = 0; warp < WARPS; warp++) {
+        const float2 share = moments[32 * warp + row];
+        sum.x += share.x, sum.y += share.y;
+    }
+    const float scale = __fdividef(1.0f, (float)d), mean = sum.x * scale;
+    const float variance = fmaxf(sum.y * scale - mean * mean, 0.0f);
+    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
+}
+
+// A warp's share of the sums of 16 rows to where each thread finds those of its cells.
 __device__ static void share_sums(float *scratch, const float sums[4], int tile, int u) {
     const int lane = threadIdx.x % 32;
     float *to = scratch + (16 * tile + lane / 4) * UNIT * UNITS + UNIT * u + 2 * (lane % 4);
@@ -381,19 +398,16 @@ __device__ static cells cells_of(const wb_whole_args &args, const place &p, int 
 // The sum of what warps first, first + step, .. have of them.
 template <int M>
 __device__ static float2 sum_shares(const float *scratch, const cells &c, int first, int step) {
-    const float *from = scratch + (16 * (c.row / 16) + c.row % 16) * UNIT * UNITS + 2 * c.pair;
     float2 sum = {0.0f, 0.0f};
+    if (!c.is_there) return sum;
+    const float *from = scratch + c.row * UNIT * UNITS + 2 * c.pair;
 #pragma unroll
-    for (int warp = first; warp < WARPS; warp += step) {
-        const float2 share = *(const float2 *)(from + 16 * M * warp * UNIT * UNITS);
+    for (int i = 0; i < WARPS; i++) {
+        if (i % step != first) continue;
+        const float2 share = *(const float2 *)(from + 16 * M * i * UNIT * UNITS);
         sum.x += share.x, sum.y += share.y;
     }
     return sum;
-}
-
-template <typename T>
-__device__ static void store_pair(void *y, int ld, const cells &c, float2 value) {
-    __stcg((unsigned *)((T *)y + (size_t)c.row * ld + c.column), pack_pair(value.x, value.y, T()));
 }
 
 // A vector's two numbers for them.
@@ -401,113 +415,99 @@ __device__ static float2 pair_of(const float *vector, const cells &c) {
     return c.is_there ? __ldg((const float2 *)(vector + c.column)) : make_float2(0.0f, 0.0f);
 }
 
-// Mean and 1 / deviation of a row, from all warps' shares.
-__device__ static float2 sum_moments(const float2 *moments, int row, int d) {
-    float2 sum = {0.0f, 0.0f};
+// ---- Products of norms: qkv, up, and the head's ----
+
+// a <- the lane's share of the rows before their norm.
+template <typename T, int M>
+__device__ static void load_rows(uint4 a[STEPS][M][2], const wb_whole_args &args,
+                                 bool is_embedding) {
 #pragma unroll
-    for (int warp = 0; warp < WARPS; warp++) {
-        const float2 share = moments[32 * warp + row];
-        sum.x += share.x, sum.y += share.y;
+    for (int i = 0; i < STEPS; i++) {
+        const int k = min(k_of(i), args.d - 8);
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int row = min(row_of(m, half), args.m - 1);
+                a[i][m][half] =
+                    is_embedding ? load_embedding<T>(args, row, k)
+                                 : __ldcg((const uint4 *)((const T *)args.sums + row * args.d + k));
+            }
     }
-    const float scale = 1.0f / (float)d, mean = sum.x * scale;
-    const float variance = fmaxf(sum.y * scale - mean * mean, 0.0f);
-    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
 }
 
-// The thread's cells of the rows' norm times a matrix, whose place is used for the use-th time;
-// then the place is free. Leaves the rows' stats behind.
+// What the thread's cells become: of qkv and up for the next step, of the head for the classifier.
+template <typename T>
+__device__ static void store_cells(const wb_whole_args &args, const cells &c, int kind,
+                                   bool is_head, float2 y) {
+    if (is_head) {
+        const int text = args.text[c.row];
+        float2 *to = (float2 *)(args.pre_logits + (size_t)text * args.d + c.column);
+        if (text >= 0) __stcg(to, make_float2(fmaxf(y.x, 0.0f), fmaxf(y.y, 0.0f)));
+        return;
+    }
+    T *to = kind == QKV ? (T *)args.qkv + c.row * 3 * args.d : (T *)args.wide + c.row * args.d_ff;
+    if (kind == UP) y = make_float2(activate(y.x, args.activation), activate(y.y, args.activation));
+    __stcg((unsigned *)(to + c.column), pack_pair(y.x, y.y, T()));
+}
+
+// Step i: qkv of layer i / 2, up, or after the last layer the head. Leaves the rows' stats behind.
 template <typename T, int M>
-__device__ static float2 multiply_norm(const room &r, const wb_whole_args &args, const place &p,
-                                       int use, const wb_whole_product &product, bool is_embedding,
-                                       const cells &c) {
+__device__ static void multiply_norm(const wb_whole_args &args, int i) {
+    const bool is_head = i == 2 * args.n_layers;
+    const int kind = i % 2 ? UP : QKV;
+    const wb_whole_product &product = args.products[2 * i];
+    const place p = place_by_block(args, kind,
+                                   is_head      ? args.d
+                                   : kind == UP ? args.d_ff
+                                                : 3 * args.d);
+    const cells c = cells_of(args, p, 0, 16 * M);
+    float *scratch = in_room<float>(args.room.scratch);
+    float2 *moments = in_room<float2>(args.room.moments);
     uint4 a[STEPS][M][2];
-#pragma unroll
-    for (int i = 0; i < STEPS; i++)
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-                if (k_of(i) < args.d)
-                    a[i][m][half] = load_cells<T>(args, is_embedding,
-                                                  min(row_of(m, half), args.m - 1), k_of(i));
-    const float2 bias = pair_of(product.bias, c), w_sum = pair_of(product.sums, c);
+    if (i == 0)
+        load_rows<T, M>(a, args, true);
+    else
+        load_rows<T, M>(a, args, false);
+    const float2 bias = pair_of(product.bias, c), w_sums = pair_of(product.sums, c);
     float sums[UNITS][M][4] = {}, sum[M][4] = {}, square[M][2][4] = {};
+    wait_for(p, i / 2);
 #pragma unroll
-    for (int i = 0; i < STEPS; i++)
-        if (k_of(i) < args.d) add_moments<T, M>(sum, square, a[i]);
-    share_moments<M>(r.moments, sum, square);
-    wait_for(p, use);
+    for (int step = 0; step < STEPS; step++)
+        if (k_of(step) < args.d) {
+            add_moments<T, M>(sum, square, a[step]);
+            if (p.n_units > 0) multiply_step<T, M>(sums, a[step], p, k_of(step));
+        }
+    share_moments<M>(moments, sum, square);
 #pragma unroll
-    for (int i = 0; i < STEPS; i++)
-        if (k_of(i) < args.d) multiply_step<T, M>(sums, a[i], p, k_of(i));
     for (int u = 0; u < UNITS; u++)
-        for (int m = 0; m < M; m++)
-            share_sums(r.scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
+#pragma unroll
+        for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
     __syncthreads();
-    const float2 stats = sum_moments(r.moments, min(c.row, 16 * M - 1), args.d);
-    if (c.pair == 0 && c.row < 16 * M) r.stats[c.row] = stats;
-    if (!c.is_there) return make_float2(0.0f, 0.0f);
-    const float2 share = sum_shares<M>(r.scratch, c, 0, 1);
-    return make_float2((share.x - stats.x * w_sum.x) * stats.y + bias.x,
-                       (share.y - stats.x * w_sum.y) * stats.y + bias.y);
+    const float2 stats = sum_moments(moments, min(c.row, 16 * M - 1), args.d);
+    if (c.pair == 0 && c.row < 16 * M) in_room<float2>(args.room.stats)[c.row] = stats;
+    const float2 share = sum_shares<M>(scratch, c, 0, 1);
+    if (c.is_there)
+        store_cells<T>(args, c, kind, is_head,
+                       make_float2((share.x - stats.x * w_sums.x) * stats.y + bias.x,
+                                   (share.y - stats.x * w_sums.y) * stats.y + bias.y));
+    if (threadIdx.x / 32 != WARPS - 1 || i + 2 > 2 * args.n_layers) return;
+    // After the last layer the place is the head's, with a third of the columns.
+    const bool is_last = i + 2 == 2 * args.n_layers;
+    send_for(is_last ? place_by_block(args, kind, args.d) : p, args.products[2 * i + 4].w, args.d);
 }
 
-// sums <- the cluster's shares of each cell, mine being this thread's, + bias + the norm of what
-// was there before. A cell is always the same thread's, which knows what that was: *was, then what
-// it is.
-template <typename T, int M>
-__device__ static void add_up(const room &r, const wb_whole_args &args, const place &p,
-                              const cells &c, float2 mine, const wb_whole_product &product,
-                              const wb_whole_norm &norm, float2 *was) {
-    constexpr int ROWS = 16 * M / CLUSTER;
-    const cells own = cells_of(args, p, ROWS * cluster_rank(), ROWS);
-    const float2 bias = pair_of(product.bias, own), gamma = pair_of(norm.gamma, own);
-    const float2 beta = pair_of(norm.beta, own), stats = r.stats[min(own.row, 16 * M - 1)];
-    if (c.is_there) {
-        const float *at =
-            r.inbox + (ROWS * cluster_rank() + c.row % ROWS) * UNIT * UNITS + 2 * c.pair;
-        asm volatile(
-            "st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(address_at(at, c.row / ROWS)),
-            "f"(mine.x), "f"(mine.y)
-            : "memory");
-    }
-    meet_cluster();
-    if (!own.is_there) return;
-    float2 sum = make_float2((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
-                             (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y);
-    for (int i = 0; i < CLUSTER; i++) {
-        const float2 share =
-            *(const float2 *)(r.inbox + (ROWS * i + own.row % ROWS) * UNIT * UNITS + 2 * own.pair);
-        sum.x += share.x, sum.y += share.y;
-    }
-    const uint32_t pair = pack_pair(sum.x, sum.y, T());
-    __stcg((unsigned *)((T *)args.sums + own.row * args.d + own.column), pair);
-    *was = unpack_pair<T>(pair);
-}
-
-// What a thread's cells are before the first layer.
-template <typename T, int M>
-__device__ static float2 begin_cells(const room &r, const wb_whole_args &args) {
-    constexpr int ROWS = 16 * M / CLUSTER;
-    const cells own = cells_of(args, r.out, ROWS * cluster_rank(), ROWS);
-    if (!own.is_there) return make_float2(0.0f, 0.0f);
-    const T *words = (const T *)args.words + (size_t)args.ids[own.row] * args.d + own.column;
-    const T *positions =
-        (const T *)args.positions + (size_t)args.position[own.row] * args.d + own.column;
-    return unpack_pair<T>(add_pairs(*(const uint32_t *)words, *(const uint32_t *)positions, T()));
-}
-
-// ---- Attention ----
+// ---- Sums: out and down ----
 
 // Scores of 16 queries to probabilities that still want to be divided by their sum.
 template <int N>
-__device__ static void soften(float s[N][4], float inverse[2], const wb_whole_args &args, int m,
-                              float scale) {
+__device__ static void soften(float s[N][4], float inverse[2], const uint8_t *first_key,
+                              const uint8_t *end_key, int m, float scale) {
     float sum[2] = {0.0f, 0.0f}, most[2] = {-INFINITY, -INFINITY};
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int row = min(row_of(m, half), args.m - 1);
-        const int first = args.first_key[row], end = args.end_key[row];
+        const int row = row_of(m, half);
+        const int first = first_key[row], end = end_key[row];
 #pragma unroll
         for (int n = 0; n < N; n++)
 #pragma unroll
@@ -528,10 +528,6 @@ __device__ static void soften(float s[N][4], float inverse[2], const wb_whole_ar
     for (int half = 0; half < 2; half++) inverse[half] = 1.0f / row_sum(sum[half]);
 }
 
-__device__ static void meet_warps(int name, int n_warps) {
-    asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(32 * n_warps) : "memory");
-}
-
 // o <- 16 queries' attention of one head, not yet divided. The M warps of a head bring its keys and
 // values together, to tiles[2][16 M][D].
 template <typename T, int D, int M>
@@ -539,6 +535,7 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
                               T *tiles, int head, int m) {
     constexpr int N = 2 * M, C = D / 32;
     const int lane = threadIdx.x % 32, quad = lane % 4, ld = 3 * args.d;
+    const uint8_t *keys = in_room<uint8_t>(args.room.keys);
     const T *query = (const T *)args.qkv + head * D, *key = query + args.d;
     T *values = tiles + 16 * M * D;
     load_tile<T, D>(tiles, key, ld, 16 * M, args.m, lane + 32 * m, 32 * M);
@@ -567,7 +564,7 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
             multiply(s[n], second, high, T());
         }
     }
-    soften<N>(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
+    soften<N>(s, inverse, keys, keys + 32, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
     multiply_values<T, D, N>(o, s, values, args.m, lane);
 }
 
@@ -581,82 +578,52 @@ __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
         uint32_t a[2][4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const float *low = o[4 * c + i];
-            a[i / 2][2 * (i % 2)] = pack_pair(low[0] * inverse[0], low[1] * inverse[0], T());
-            a[i / 2][2 * (i % 2) + 1] = pack_pair(low[2] * inverse[1], low[3] * inverse[1], T());
+            const float *pair = o[4 * c + i];
+            a[i / 2][2 * (i % 2)] = pack_pair(pair[0] * inverse[0], pair[1] * inverse[0], T());
+            a[i / 2][2 * (i % 2) + 1] = pack_pair(pair[2] * inverse[1], pair[3] * inverse[1], T());
         }
 #pragma unroll
         for (int u = 0; u < UNITS; u++) {
-            if (u >= p.n_units) continue;
+            const int row = UNIT * min(u, p.n_units - 1) + (lane & 7);
             uint32_t w[4];
-            load_matrices(w, p.rows + (UNIT * u + (lane & 7)) * p.stride +
-                                 2 * (first_k + 32 * c + 8 * (lane / 8)));
+            load_matrices(
+                w, in_room<T>(p.at + row * p.stride + 2 * (first_k + 32 * c + 8 * (lane / 8))));
             multiply(sums[u], a[0], w, T());
             multiply(sums[u], a[1], w + 2, T());
         }
     }
 }
 
-// ---- The four steps of a layer, and the head ----
-
-template <typename T, int M>
-__device__ static void qkv(const room &r, const wb_whole_args &args, int layer) {
-    const cells c = cells_of(args, r.qkv, 0, 16 * M);
-    const float2 sum =
-        multiply_norm<T, M>(r, args, r.qkv, layer, args.products[4 * layer], layer == 0, c);
-    if (c.is_there) store_pair<T>(args.qkv, 3 * args.d, c, sum);
-    if (threadIdx.x / 32 != WARPS - 1) return;
-    // After the last layer the place is the head's, with a third of the columns.
-    place next = r.qkv;
-    if (layer + 1 == args.n_layers) next = place_by_block(next.rows, next.filled, args.d, args.d);
-    send_for(next, args.products[4 * layer + 4].w, args.d);
-}
-
-// Warps take heads of the block and, where there are two, 16 rows each.
+// This block's share of the thread's cells of attention's output. Warps take heads of the block
+// and, where there are two, 16 rows each.
 template <typename T, int D, int M>
-__device__ static void attention(const room &r, const wb_whole_args &args, int layer, float2 *was) {
-    const int warp = threadIdx.x / 32, m = warp % M;
-    const cells c = cells_of(args, r.out, 0, 16 * M);
-    if (r.out.n_units == 0) return;  // of the whole cluster
-    float sums[UNITS][4] = {};
-    for (int head = warp / M; head < r.n_heads; head += WARPS / M) {
+__device__ static float2 attention(const wb_whole_args &args, const place &p, int layer,
+                                   const cells &c) {
+    const int warp = threadIdx.x / 32, m = warp % M, first_head = first_head_of(args, rank_here());
+    const int n_heads = first_head_of(args, rank_here() + 1) - first_head;
+    float *scratch = in_room<float>(args.room.scratch), sums[UNITS][4] = {};
+    for (int head = warp / M; head < n_heads; head += WARPS / M) {
         float o[D / 8][4] = {}, inverse[2];
-        T *tiles = (T *)r.scratch + 2 * 16 * M * D * (warp / M);
-        attend<T, D, M>(o, inverse, args, tiles, r.first_head + head, m);
-        wait_for(r.out, layer);
-        project<T, D>(sums, o, inverse, r.out, head * D);
+        T *tiles = (T *)scratch + 2 * 16 * M * D * (warp / M);
+        attend<T, D, M>(o, inverse, args, tiles, first_head + head, m);
+        wait_for(p, layer);
+        project<T, D>(sums, o, inverse, p, head * D);
         meet_warps(1 + warp / M, M);  // before the next head's keys
     }
     __syncthreads();  // where keys were, shares are from here on
-    for (int u = 0; u < UNITS; u++) share_sums(r.scratch, sums[u], M * warp + m, u);
+#pragma unroll
+    for (int u = 0; u < UNITS; u++) share_sums(scratch, sums[u], M * warp + m, u);
     __syncthreads();
-    const float2 mine =
-        c.is_there ? sum_shares<M>(r.scratch, c, c.row / 16, M) : make_float2(0.0f, 0.0f);
-    add_up<T, M>(r, args, r.out, c, mine, args.products[4 * layer + 1], args.norms[2 * layer], was);
-    if (warp == WARPS - 1 && layer + 1 < args.n_layers)
-        send_for(r.out, args.products[4 * layer + 5].w, args.d);
+    return c.row < 16 ? sum_shares<M>(scratch, c, 0, M) : sum_shares<M>(scratch, c, M - 1, M);
 }
 
+// The same of the feed-forward block's.
 template <typename T, int M>
-__device__ static void up(const room &r, const wb_whole_args &args, int layer) {
-    const cells c = cells_of(args, r.up, 0, 16 * M);
-    const float2 sum =
-        multiply_norm<T, M>(r, args, r.up, layer, args.products[4 * layer + 2], false, c);
-    if (c.is_there)
-        store_pair<T>(
-            args.wide, args.d_ff, c,
-            make_float2(activate(sum.x, args.activation), activate(sum.y, args.activation)));
-    if (threadIdx.x / 32 == WARPS - 1 && layer + 1 < args.n_layers)
-        send_for(r.up, args.products[4 * layer + 6].w, args.d);
-}
-
-template <typename T, int M>
-__device__ static void down(const room &r, const wb_whole_args &args, int layer, float2 *was) {
-    const int warp = threadIdx.x / 32, part = args.d_ff / CLUSTER;
-    const cells c = cells_of(args, r.down, 0, 16 * M);
-    const T *wide = (const T *)args.wide + cluster_rank() * part;
-    if (r.down.n_units == 0) return;  // of the whole cluster
-    float sums[UNITS][M][4] = {};
+__device__ static float2 down(const wb_whole_args &args, const place &p, int layer,
+                              const cells &c) {
+    const int part = args.d_ff / CLUSTER;
+    const T *wide = (const T *)args.wide + rank_here() * part;
+    float *scratch = in_room<float>(args.room.scratch), sums[UNITS][M][4] = {};
     uint4 a[WIDE_STEPS][M][2];
 #pragma unroll
     for (int i = 0; i < WIDE_STEPS; i++)
@@ -665,22 +632,94 @@ __device__ static void down(const room &r, const wb_whole_args &args, int layer,
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 const int row = min(row_of(m, half), args.m - 1);
-                if (k_of(i) < part)
-                    a[i][m][half] = __ldcg((const uint4 *)(wide + row * args.d_ff + k_of(i)));
+                a[i][m][half] =
+                    __ldcg((const uint4 *)(wide + row * args.d_ff + min(k_of(i), part - 8)));
             }
-    wait_for(r.down, layer);
+    wait_for(p, layer);
 #pragma unroll
     for (int i = 0; i < WIDE_STEPS; i++)
-        if (k_of(i) < part) multiply_step<T, M>(sums, a[i], r.down, k_of(i));
+        if (k_of(i) < part) multiply_step<T, M>(sums, a[i], p, k_of(i));
+#pragma unroll
     for (int u = 0; u < UNITS; u++)
-        for (int m = 0; m < M; m++) share_sums(r.scratch, sums[u][m], M * warp + m, u);
+#pragma unroll
+        for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
     __syncthreads();
-    const float2 mine = c.is_there ? sum_shares<M>(r.scratch, c, 0, 1) : make_float2(0.0f, 0.0f);
-    add_up<T, M>(r, args, r.down, c, mine, args.products[4 * layer + 3], args.norms[2 * layer + 1],
-                 was);
-    if (warp == WARPS - 1 && layer + 1 < args.n_layers)
-        send_for(r.down, args.products[4 * layer + 7].w, args.d_ff);
+    return sum_shares<M>(scratch, c, 0, 1);
 }
+
+// What the thread's cells are before the first layer.
+template <typename T, int M>
+__device__ static float2 begin_cells(const wb_whole_args &args) {
+    constexpr int ROWS = 16 * M / CLUSTER;
+    const cells own = cells_of(args, place_by_cluster(args, OUT), ROWS * rank_here(), ROWS);
+    if (!own.is_there) return make_float2(0.0f, 0.0f);
+    const T *words = (const T *)args.words + (size_t)args.ids[own.row] * args.d + own.column;
+    const T *positions =
+        (const T *)args.positions + (size_t)args.position[own.row] * args.d + own.column;
+    return unpack_pair<T>(add_pairs(*(const uint32_t *)words, *(const uint32_t *)positions, T()));
+}
+
+// mine to the block of the cluster that adds up the cell's row.
+template <int M>
+__device__ static void send_share(const wb_whole_args &args, const cells &c, float2 mine) {
+    constexpr int ROWS = 16 * M / CLUSTER;
+    const int to = c.row / ROWS,
+              at = (ROWS * rank_here() + c.row % ROWS) * UNIT * UNITS + 2 * c.pair;
+    uint32_t cell, flag;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
+                 : "=r"(cell)
+                 : "r"(shared_address(in_room<float>(args.room.inbox) + at)), "r"(to));
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
+                 : "=r"(flag)
+                 : "r"(shared_address(in_room<char>(args.room.flags + 8 * INBOX))), "r"(to));
+    asm volatile(
+        "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(
+            cell),
+        "f"(mine.x), "f"(mine.y), "r"(flag)
+        : "memory");
+}
+
+// Step i: attention's output of layer i / 2, or the feed-forward block's, by the clusters that have
+// columns of it. sums <- all shares of each cell + bias + the norm of what was there before. A cell
+// is always the same thread's, which knows what that was: *was, then what it is.
+template <typename T, int D, int M>
+__device__ static void add_up(const wb_whole_args &args, int i, float2 *was) {
+    constexpr int ROWS = 16 * M / CLUSTER;
+    const wb_whole_product &product = args.products[2 * i + 1];
+    const place p = place_by_cluster(args, i % 2 ? DOWN : OUT);
+    if (p.n_units == 0) return;
+    const cells c = cells_of(args, p, 0, 16 * M), own = cells_of(args, p, ROWS * rank_here(), ROWS);
+    const float2 bias = pair_of(product.bias, own), gamma = pair_of(args.norms[i].gamma, own);
+    const float2 beta = pair_of(args.norms[i].beta, own);
+    const int n_rows = max(0, min(ROWS, args.m - ROWS * rank_here()));
+    if (threadIdx.x == 0)
+        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
+                         shared_address(in_room<char>(args.room.flags + 8 * INBOX))),
+                     "r"(CLUSTER * n_rows * p.n_units * UNIT * 4)
+                     : "memory");
+    const float2 mine =
+        i % 2 ? down<T, M>(args, p, i / 2, c) : attention<T, D, M>(args, p, i / 2, c);
+    if (c.is_there) send_share<M>(args, c, mine);
+    if (threadIdx.x / 32 == WARPS - 1 && i + 2 < 2 * args.n_layers)
+        send_for(p, args.products[2 * i + 5].w, i % 2 ? args.d_ff : args.d);
+    wait_for(args.room.flags + 8 * INBOX, i);
+    if (!own.is_there) return;
+    const float2 stats = in_room<float2>(args.room.stats)[own.row];
+    float2 sum = make_float2((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
+                             (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y);
+#pragma unroll
+    for (int rank = 0; rank < CLUSTER; rank++) {
+        const float2 share =
+            *(const float2 *)(in_room<float>(args.room.inbox) +
+                              (ROWS * rank + own.row % ROWS) * UNIT * UNITS + 2 * own.pair);
+        sum.x += share.x, sum.y += share.y;
+    }
+    const uint32_t pair = pack_pair(sum.x, sum.y, T());
+    __stcg((unsigned *)((T *)args.sums + own.row * args.d + own.column), pair);
+    *was = unpack_pair<T>(pair);
+}
+
+// ---- The classifier, and all of it ----
 
 // logits <- the classifier over what the blocks left in pre_logits, by the last block to arrive.
 __device__ static void classify(const wb_whole_args &args) {
@@ -705,54 +744,25 @@ __device__ static void classify(const wb_whole_args &args) {
     }
 }
 
-template <typename T, int M>
-__device__ static void head(const room &r, const wb_whole_args &args) {
-    const place p = place_by_block(r.qkv.rows, r.qkv.filled, args.d, args.d);
-    const cells c = cells_of(args, p, 0, 16 * M);
-    const float2 sum =
-        multiply_norm<T, M>(r, args, p, args.n_layers, args.products[4 * args.n_layers], false, c);
-    const int text = c.is_there ? args.text[c.row] : -1;
-    if (text >= 0)
-        __stcg((float2 *)(args.pre_logits + (size_t)text * args.d + c.column),
-               make_float2(fmaxf(sum.x, 0.0f), fmaxf(sum.y, 0.0f)));
-    classify(args);
-}
-
 #endif
 
 template <typename T, int D, int M>
 __global__ static void __launch_bounds__(THREADS, 1)
     whole(const __grid_constant__ wb_whole_args args) {
 #if __CUDA_ARCH__ >= 900
-    extern __shared__ uint4 shared[];
-    // In memory, too: registers are what the steps are short of.
-    __shared__ room r;
-    if (threadIdx.x == 0) r = lay_out((unsigned char *)shared, args);
-    __syncthreads();
-    open_places(r);
-    if (threadIdx.x < 32) {
-        send_for(r.qkv, args.products[0].w, args.d);
-        send_for(r.out, args.products[1].w, args.d);
-        send_for(r.up, args.products[2].w, args.d);
-        send_for(r.down, args.products[3].w, args.d_ff);
-    }
+    open_room(args);
     fetch_vectors(args);
-    // No block of a cluster writes to another that has not begun.
-    meet_cluster();
-    float2 was = begin_cells<T, M>(r, args);
-    for (int layer = 0; layer < args.n_layers; layer++) {
-        qkv<T, M>(r, args, layer);
-        meet(args.arrivals, 4 * layer + 1);
-        attention<T, D, M>(r, args, layer, &was);
-        meet(args.arrivals, 4 * layer + 2);
-        up<T, M>(r, args, layer);
-        meet(args.arrivals, 4 * layer + 3);
-        down<T, M>(r, args, layer, &was);
-        meet(args.arrivals, 4 * layer + 4);
+    float2 was = begin_cells<T, M>(args);
+    meet_cluster();  // no block writes to another that has not begun
+#pragma unroll 1
+    for (int i = 0;; i++) {
+        multiply_norm<T, M>(args, i);
+        if (i == 2 * args.n_layers) break;
+        meet(args.arrivals, 2 * i + 1);
+        add_up<T, D, M>(args, i, &was);
+        meet(args.arrivals, 2 * i + 2);
     }
-    head<T, M>(r, args);
-    // Nor ends while another may still write to it.
-    meet_cluster();
+    classify(args);
 #endif
 }
 
@@ -810,7 +820,7 @@ static cudaLaunchConfig_t configure(const wb_whole_args *args, cudaLaunchAttribu
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(CLUSTER * args->n_clusters);
     config.blockDim = dim3(THREADS);
-    config.dynamicSmemBytes = (size_t)sizes_of(*args).total;
+    config.dynamicSmemBytes = (size_t)args->room.n_bytes;
     config.stream = stream;
     config.attrs = attributes;
     config.numAttrs = 2;
@@ -818,13 +828,12 @@ static cudaLaunchConfig_t configure(const wb_whole_args *args, cudaLaunchAttribu
 }
 
 static bool has_shape(const wb_whole_args *args) {
-    if (args->d % 64 || args->d > MOST_D || args->d_ff % (64 * CLUSTER) || args->d_ff > MOST_D_FF ||
-        (args->d_head != 32 && args->d_head != 64))
-        return false;
-    const sizes s = sizes_of(*args);
     for (int i = 0; i < 4; i++)
-        if (s.most_units[i] > UNITS) return false;
-    return args->cell == WB_CELL_F16 || args->cell == WB_CELL_BF16;
+        if (args->room.most_units[i] > UNITS) return false;
+    return args->d % 64 == 0 && args->d <= MOST_D && args->d_ff % (64 * CLUSTER) == 0 &&
+           args->d_ff <= MOST_D_FF && args->d / UNIT <= UNITS * args->n_clusters &&
+           (args->d_head == 32 || args->d_head == 64) &&
+           (args->cell == WB_CELL_F16 || args->cell == WB_CELL_BF16);
 }
 
 bool wb_whole_prepare(wb_whole_args *args) {
@@ -838,8 +847,9 @@ bool wb_whole_prepare(wb_whole_args *args) {
         code = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
     if (code || major != 9) return false;
     args->n_clusters = n_multiprocessors / CLUSTER;
+    lay_out(&args->room, args);
     if (!has_shape(args)) return false;
-    const int n_bytes = sizes_of(*args).total;
+    const int n_bytes = args->room.n_bytes;
     if (n_bytes + MOST_STATIC > most_shared) return false;
     for (int i = 0; i < 2; i++) {
         cudaLaunchAttribute attributes[2];

@@ -152,8 +152,8 @@ static wb_status decide_precision(wb_precision *precision, const wb_plan *plan,
     if (options->scales) return WB_OK;
     if (*precision == WB_FP8_STATIC) *precision = WB_FP8_DYNAMIC;
     if (*precision != WB_I8_STATIC) return WB_OK;
-    return wb_fail(err, WB_ERR_UNSUPPORTED, 0, "%s needs scales: make them with wattbert quantize",
-                   plan->spec->technique.name);
+    return wb_fail(err, WB_ERR_UNSUPPORTED, 0,
+                   "i8-static needs scales: make them with wattbert quantize");
 }
 
 static wb_status complete_plan(wb_plan *plan, const wb_options *options, const wb_cpu *cpu,

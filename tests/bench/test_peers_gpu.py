@@ -505,7 +505,7 @@ class Script(unittest.TestCase):
         self.assertEqual({r["windows"] for r in rows}, {"1"})
         self.assertEqual({r["energy_source"] for r in rows}, {"nvml"})
         self.assertIn('"technique": "f16-flash+packed"', scores)
-        self.assertIn("i8-static+packed needs scales", scores)
+        self.assertIn("i8-static needs scales", scores)
 
     def test_usage(self):
         for arguments in ([], ["nothing"], ["--bin"]):

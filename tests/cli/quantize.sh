@@ -17,7 +17,7 @@ for scales in scales scales/scales.json jsonl; do
     "$WATTBERT" eval "$MODEL" --task sst2 --file dev.tsv --technique i8-static+packed --scales $scales | grep technique
 done
 "$WATTBERT" plan "$MODEL" --technique i8-static --scales jsonl | grep -c -E "^layer .* f32 +0.* fell back: "
-"$WATTBERT" plan "$MODEL" --scales scales | grep -E "^i8-static"
+"$WATTBERT" plan "$MODEL" --scales scales | grep -E "^i8-static" | sed "s/[0-9.]*$/MB/"  # packed as the kernels want it
 "$WATTBERT" plan "$MODEL" | grep -E "^i8-static"
 try() {
     "$WATTBERT" "$@" >printed 2>&1 </dev/null

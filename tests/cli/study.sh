@@ -7,7 +7,7 @@ study() {
         --component-seconds 0.02 --idle-seconds 0.02 --energy-source modelled --carbon-zone DEU --pue 1.5 \
         --out out/deep "$@"
 }
-study --technique baseline,fp8,i8-dynamic+packed >table
+study --technique baseline,fp8,tf32,i8-dynamic+packed >table
 echo "exit $?"
 grep -c "" table | awk '{ print ($1 > 6) ? "a table" : "no table" }'
 awk 'length($0) > 100 { print "too wide: " $0 }' table

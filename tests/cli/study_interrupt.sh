@@ -7,7 +7,7 @@ options="--file reviews.tsv --examples 8 --min-seconds 0.02 --component-seconds 
 "$WATTBERT" study sst2="$MODEL" $options --windows 1000 2>message &
 pid=$!
 tries=0
-while [ $tries -lt 300 ] && ! grep -q modelled out/power.csv 2>/dev/null; do
+while [ $tries -lt 3000 ] && ! grep -q modelled out/power.csv 2>/dev/null; do
     sleep 0.1
     tries=$((tries + 1))
 done

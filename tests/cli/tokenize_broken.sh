@@ -10,3 +10,5 @@ echo "exit $?"
 printf '"dull"\n' | "$WATTBERT" tokenize "$MODEL" --jsonl 2>&1
 echo "exit $?"
 printf 'a tab\tand\nno tab\n' | "$WATTBERT" tokenize "$MODEL" --pairs 2>&1 | tail -n 1
+printf '{"text": "caf\351"}\n' | "$WATTBERT" tokenize "$MODEL" --jsonl 2>&1
+echo "exit $?"

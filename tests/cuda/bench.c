@@ -260,6 +260,7 @@ int bench_run(check *c, const bench_options *options) {
     printf("# %s, %d rows a batch, %s lengths\n", c->device.name, options->tokens,
            options->is_mnli ? "MNLI" : "SST-2");
     bench_bare(c, options);
+    bench_products(c, options);
     if (bench_wants(options, "kernels")) {
         check_begin(c, "copy");
         const size_t n_bytes = (size_t)1 << 30;

@@ -17,6 +17,7 @@ typedef struct bench_energy {
 bench_energy bench_measure(check *c, void (*work)(check *c, void *context), void *context,
                            double us_guess, double seconds);
 
+void bench_products(check *c, const bench_options *options);
 void bench_forwards(check *c, const bench_options *options);
 
 #endif

@@ -57,6 +57,7 @@ static wb_gpu_product draw(check *c, operands *o, const form *f, int m, int n, i
     const wb_cell side = f->y_cell == WB_CELL_FP8 ? WB_CELL_F16 : f->y_cell;
     const float range = f->cell == WB_CELL_I8 ? 127.0f : 1.0f;
     wb_gpu_product p = {.m = m, .n = n, .k = k, .cell = f->cell, .is_tf32 = f->is_tf32};
+    p.is_library_only = true;
     *o = (operands){.x = new_array((size_t)m * (size_t)k, 4),
                     .w = new_array((size_t)n * (size_t)k, 4),
                     .bias = new_array((size_t)n, 4),

@@ -82,6 +82,7 @@ void check_flash(check *c);
 void check_standard(check *c);
 void check_pruned(check *c);
 void check_product(check *c);
+void check_product_fp8(check *c);
 void check_skinny(check *c);
 void check_forward(check *c);
 void check_whole(check *c);

@@ -20,13 +20,21 @@ static const struct {
     void (*run)(check *c);
     bool is_kernel;  // of ours: what `-f kernels` runs, for compute-sanitizer
 } checks[] = {
-    {"embed", check_embed, true},      {"norm", check_norm, true},
-    {"finish", check_finish, true},    {"gather", check_gather, true},
-    {"cast", check_cast, true},        {"classify", check_classify, true},
-    {"flash", check_flash, true},      {"standard", check_standard, true},
-    {"pruned", check_pruned, true},    {"skinny", check_skinny, true},
-    {"product", check_product, false}, {"forward", check_forward, false},
-    {"whole", check_whole, false},     {"door", check_door, false},
+    {"embed", check_embed, true},
+    {"norm", check_norm, true},
+    {"finish", check_finish, true},
+    {"gather", check_gather, true},
+    {"cast", check_cast, true},
+    {"classify", check_classify, true},
+    {"flash", check_flash, true},
+    {"standard", check_standard, true},
+    {"pruned", check_pruned, true},
+    {"skinny", check_skinny, true},
+    {"product-fp8", check_product_fp8, true},
+    {"product", check_product, false},
+    {"forward", check_forward, false},
+    {"whole", check_whole, false},
+    {"door", check_door, false},
 };
 
 static bool is_wanted(size_t i, const char *pattern) {
@@ -46,7 +54,7 @@ static int run_checks(check *c, const char *pattern) {
         for (const char *p = c->kernel; *p; p++)
             c->random.state = c->random.state * 31 + (uint64_t)*p;
         checks[i].run(c);
-        printf("%-10s %9d numbers compared, worst %.2f of what is allowed\n", c->kernel,
+        printf("%-11s %9d numbers compared, worst %.2f of what is allowed\n", c->kernel,
                c->n_compared, c->worst);
         fflush(stdout);
         n_run++;

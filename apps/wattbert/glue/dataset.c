@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app.h"
 #include "glue/jsonl.h"
 
 // GLUE's widest file, MNLI train, has 16 columns.
@@ -278,7 +279,7 @@ wb_status glue_data_open(glue_data **out, const glue_task *task, const char *pat
     *out = NULL;
     wb_file file;
     wb_status status = wb_file_map(&file, path, err);
-    if (status) return status;
+    if (status) return app_advise_file(status, err);
     const char *bytes = file.data ? (const char *)file.data : "";
     status = glue_data_parse(out, task, bytes, file.n_bytes, path, err);
     if (status)

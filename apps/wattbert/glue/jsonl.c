@@ -69,8 +69,9 @@ wb_status jsonl_parse(json_t **out, const char *line, size_t n_bytes, const char
         json_loadb(copy ? copy : line, n_bytes, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
     wb_free(copy);
     if (!object)
-        return wb_fail(err, WB_ERR_FORMAT, number, "%s: line %zu: not a JSON object: %s", where,
-                       number, problem.text);
+        return wb_fail(err, WB_ERR_FORMAT, number,
+                       "%s: line %zu: not a JSON object in UTF-8: %s, mend the line", where, number,
+                       problem.text);
     if (!json_is_object(object)) {
         json_decref(object);
         return wb_fail(err, WB_ERR_FORMAT, number,
@@ -82,8 +83,8 @@ wb_status jsonl_parse(json_t **out, const char *line, size_t n_bytes, const char
 
 static wb_status fail_member(const char *key, const char *where, size_t number, const char *what,
                              wb_error *err) {
-    return wb_fail(err, WB_ERR_FORMAT, number, "%s: line %zu: \"%s\" is %s", where, number, key,
-                   what);
+    return wb_fail(err, WB_ERR_FORMAT, number, "%s: line %zu: \"%s\" is %s, write \"%s\": \"...\"",
+                   where, number, key, what, key);
 }
 
 wb_status jsonl_text(wb_text *out, const json_t *object, const char *text_key, const char *pair_key,

@@ -22,7 +22,8 @@ void axis_pad(axis *a, double before, double after);
 double axis_position(const axis *a, double value);
 
 enum { AXIS_MAX_TICS = 16 };
-// tics[returned] <- round numbers within the range, at most max_tics of them.
+// tics[returned] <- round numbers within the range, at most max_tics of them, none nearer to
+// another than their texts allow where max_tics of these fill the axis.
 int axis_tics(const axis *a, int max_tics, double tics[AXIS_MAX_TICS]);
 
 // "12 300", "0.042": at most four digits that count, thousands apart. Returns out.

@@ -7,6 +7,11 @@
 #include "report/figures.h"
 
 static const double LINE_HEIGHT = 21.0;
+// In lines, of the baseline's bars: its shares and its whiskers would strike each other through.
+static const double SHARES_ABOVE = 0.12, WHISKERS_BELOW = 0.27;
+
+// Of the figure's width, for the lines' names: the rest is the bars'.
+static const double MOST_NAMES = 0.55;
 
 static const panel *panel_at(const summary *s, int index) {
     return &s->panels[index];
@@ -30,7 +35,7 @@ static double names_left(const plot *p, int index) {
         write_label(label, sizeof label, q->entries[i].label, q->method, &q->entries[i]);
         width = fmax(width, plot_text_width(p, label));
     }
-    return fmin(width + 24.0, 0.55 * p->width);
+    return fmin(width + 24.0, MOST_NAMES * p->width);
 }
 
 // The names at the left, the first on top.
@@ -87,7 +92,8 @@ static void write_stack(FILE *script, int place, const entry *e) {
     fprintf(script, " \"%s\"\n", isnan(e->energy_uj) ? "" : number_text(text, e->energy_uj));
 }
 
-static void plot_stacks(const plot *p, const char *block) {
+// The whiskers lie below the middle by this share of a line, where something is written in the bar.
+static void plot_stacks(const plot *p, const char *block, double drop) {
     fprintf(p->script, "set style fill solid 1 noborder\nset errorbars 0.7\nplot");
     for (int i = 0; i < LOOK_N_COMPONENTS; i++) {
         char from[24] = "(0)";
@@ -97,9 +103,9 @@ static void plot_stacks(const plot *p, const char *block) {
                 block, from, from, i + 2, look_colours[look_components[i].colour].light);
     }
     fprintf(p->script,
-            " $%s using 7:1:8:9 with xerrorbars pt -1 lw 1.3 lc rgb '%s', \\\n"
+            " $%s using 7:($1+%g):8:9 with xerrorbars pt -1 lw 1.3 lc rgb '%s', \\\n"
             " $%s using 10:1:11 with labels left offset 0.8,0 textcolor rgb '%s'\n",
-            block, look_colours[LOOK_INK].light, block, look_colours[LOOK_INK].light);
+            block, drop, look_colours[LOOK_INK].light, block, look_colours[LOOK_INK].light);
 }
 
 static void legend_components(const summary *s, plot_legend *legend) {
@@ -136,7 +142,7 @@ static void energy_draw(plot *p, int index, place_box area) {
     write_names(p, q);
     write_energy_axis(p, &x, area);
     snprintf(block, sizeof block, "rows%d", index);
-    plot_stacks(p, block);
+    plot_stacks(p, block, 0.0);
 }
 
 const figure figure_energy = {
@@ -210,11 +216,11 @@ static double components_left(const plot *p, int index) {
         name_baseline(name, sizeof name, &p->summary->panels[i]);
         width = fmax(width, plot_text_width(p, name));
     }
-    return fmin(width + 24.0, 0.55 * p->width);
+    return fmin(width + 24.0, MOST_NAMES * p->width);
 }
 
-// The share of each component at the beginning of its part of the bar, where it fits: the end
-// belongs to the whiskers.
+// The share of each component at the beginning of its part of the bar, where it fits, and above the
+// whiskers.
 static void write_shares(const plot *p, const entry *e, int place, const axis *x, place_box area) {
     double begin = 0.0;
     for (int i = 0; i < LOOK_N_COMPONENTS && !isnan(e->component_uj[0]); i++) {
@@ -223,10 +229,22 @@ static void write_shares(const plot *p, const entry *e, int place, const axis *x
         const int colour = look_components[i].colour == LOOK_SKY ? LOOK_COAL : LOOK_PAPER;
         if (pixels > 6.0 * p->letter)
             fprintf(p->script,
-                    "set label '%.0f %%' at first %.9g, first %d left offset 1,0 front "
+                    "set label '%.0f %%' at first %.9g, first %.2f left offset 1,0 front "
                     "textcolor rgb '%s'\n",
-                    100.0 * part / e->energy_uj, begin, place, look_colours[colour].light);
+                    100.0 * part / e->energy_uj, begin, place - SHARES_ABOVE,
+                    look_colours[colour].light);
         begin += part;
+    }
+}
+
+// Cuts at the end what is wider than its place: a name begins with its task. name has room for 3
+// bytes more.
+static void shorten_name(const plot *p, char *name) {
+    for (size_t n = strlen(name);
+         n > 1 && plot_text_width(p, name) + 24.0 > MOST_NAMES * p->width;) {
+        do n--;
+        while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80);  // not inside a character
+        memcpy(name + n, "\u2026", sizeof "\u2026");
     }
 }
 
@@ -239,8 +257,9 @@ static void write_baseline_names(const plot *p, int index) {
     for (int i = 0; i < s->n_panels; i++) {
         if (!is_drawn(s, index, i)) continue;
         if (place) fprintf(p->script, ", ");
-        char name[4 * RESULT_TEXT], label[4 * RESULT_TEXT + 8];
-        name_baseline(name, sizeof name, &s->panels[i]);
+        char name[4 * RESULT_TEXT + 3], label[sizeof name + 8];
+        name_baseline(name, sizeof name - 3, &s->panels[i]);
+        shorten_name(p, name);
         write_label(label, sizeof label, name, method, s->panels[i].reference);
         plot_quote_tic(p->script, label);
         fprintf(p->script, " %d", place++);
@@ -265,7 +284,7 @@ static void components_draw(plot *p, int index, place_box area) {
     for (int i = 0; i < s->n_panels; i++)
         if (is_drawn(s, index, i)) write_shares(p, s->panels[i].reference, place++, &x, area);
     snprintf(block, sizeof block, "rows%d", index);
-    plot_stacks(p, block);
+    plot_stacks(p, block, WHISKERS_BELOW);
 }
 
 const figure figure_components = {

@@ -42,13 +42,16 @@ typedef struct range {
     double low, high, sum;
 } range;
 
-static range range_of(const summary *s, const char *column_name) {
+// Of the rows whose energy is of one method, or of all: METHOD_BOTH.
+static range range_of_method(const summary *s, const char *column_name, summary_method method) {
     const result_column *column = result_column_named(column_name);
     range r = {NAN, NAN, 0.0};
     for (int i = 0; i < s->n_panels; i++)
         for (int j = 0; j < s->panels[i].n_entries; j++) {
-            const double value = result_number(s->panels[i].entries[j].row, column);
-            if (isnan(value)) continue;
+            const entry *e = &s->panels[i].entries[j];
+            const double value = result_number(e->row, column);
+            if (isnan(value) || !(method & (e->is_modelled ? METHOD_MODELLED : METHOD_MEASURED)))
+                continue;
             r.low = fmin(r.low, value);  // fmin and fmax pass over NAN
             r.high = fmax(r.high, value);
             r.sum += value;
@@ -56,22 +59,48 @@ static range range_of(const summary *s, const char *column_name) {
     return r;
 }
 
+static range range_of(const summary *s, const char *column_name) {
+    return range_of_method(s, column_name, METHOD_BOTH);
+}
+
+static void write_numbers(FILE *page, range r, const char *unit) {
+    char text[NUMBER_TEXT];
+    fputs(number_text(text, r.low), page);
+    if (r.high > r.low) fprintf(page, " to %s", number_text(text, r.high));
+    html_text(page, unit);
+}
+
 // From the least of one column to the most of another, each over scale.
 static void write_span(FILE *page, const summary *s, const char *name, const char *low_column,
                        const char *high_column, double scale, const char *unit) {
     const range r = {range_of(s, low_column).low / scale, range_of(s, high_column).high / scale, 0};
     if (isnan(r.low)) return;
-    char text[NUMBER_TEXT];
     begin_fact(page, name);
-    fputs(number_text(text, r.low), page);
-    if (r.high > r.low) fprintf(page, " to %s", number_text(text, r.high));
-    html_text(page, unit);
+    write_numbers(page, r, unit);
     end_fact(page);
 }
 
 static void write_range(FILE *page, const summary *s, const char *name, const char *column,
                         const char *unit) {
     write_span(page, s, name, column, column, 1.0, unit);
+}
+
+// Watts come from the same counter or guess as the joules: each on a line, so that none is taken
+// for the other.
+static void write_rest(FILE *page, const summary *s) {
+    static const summary_method methods[] = {METHOD_MEASURED, METHOD_MODELLED};
+    int n_written = 0;
+    for (int i = 0; i < 2; i++) {
+        const range r = range_of_method(s, "idle_w", methods[i]);
+        if (isnan(r.low)) continue;
+        if (n_written++ == 0)
+            begin_fact(page, "Power at rest");
+        else
+            fputs("<br>", page);
+        write_numbers(page, r, " W");
+        page_badge(page, methods[i] == METHOD_MODELLED);
+    }
+    if (n_written) end_fact(page);
 }
 
 // ---- How it was measured ----
@@ -116,7 +145,7 @@ static void write_facts(FILE *page, const summary *s) {
         end_fact(page);
     }
     write_distinct(page, s, "Energy source", "energy_source");
-    write_range(page, s, "Power at rest", "idle_w", " W");
+    write_rest(page, s);
     write_span(page, s, "GPU's clock", "clock_low_hz", "clock_high_hz", 1e6, " MHz");
     write_span(page, s, "Its memory's", "memory_clock_hz", "memory_clock_hz", 1e6, " MHz");
     write_span(page, s, "Its temperature", "temperature_low_celsius", "temperature_high_celsius",

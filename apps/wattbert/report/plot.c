@@ -108,8 +108,10 @@ void plot_axis_titles(plot *p, place_box area, const char *x, const char *y, con
     fprintf(p->script, "set grid %s back lt 1 lw 1 lc rgb '%s'\n", grid,
             look_colours[LOOK_GRID].light);
     // Not gnuplot's own titles: where those land depends on the terminal's idea of its letters.
-    plot_text(p, (area.left + area.right) / 2.0, area.bottom + 36.0, x, "center", LOOK_MUTED,
-              p->text_pixels);
+    // Below the middle, or further left where it would leave the drawing on the right.
+    const double middle =
+        fmin((area.left + area.right) / 2.0, area.right + MARGIN - plot_text_width(p, x) / 2.0);
+    plot_text(p, middle, area.bottom + 36.0, x, "center", LOOK_MUTED, p->text_pixels);
     if (!*y) return;
     fprintf(p->script, "set label %d ", ++p->n_labels);
     plot_quote(p->script, y);
@@ -155,13 +157,14 @@ static void add_once(char *list, size_t capacity, const char *text) {
 }
 
 // The factor by which modelled energy may be wrong either way, as its rows say it; NAN if none
-// does.
+// does. An interval holds what the windows leave open too: the narrowest is nearest to the guess.
 static double guess_factor(const summary *s) {
     double factor = NAN;
     for (int i = 0; i < s->n_panels; i++)
         for (int j = 0; j < s->panels[i].n_entries; j++) {
             const entry *e = &s->panels[i].entries[j];
-            if (e->is_modelled) factor = fmax(factor, sqrt(e->energy_high_uj / e->energy_low_uj));
+            if (e->is_modelled && e->energy_low_uj > 0.0)
+                factor = fmin(factor, sqrt(e->energy_high_uj / e->energy_low_uj));
         }
     return factor;
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app.h"
+
 enum { MAX_FILE_BYTES = 64 << 20 };  // 100,000 rows of 600 bytes
 
 wb_status csv_fail(const csv_reader *reader, uint64_t line, wb_error *err, const char *format,
@@ -117,7 +119,7 @@ wb_status csv_open(csv_reader *r, const char *path, csv_find *find, wb_error *er
     r->path = path;
     r->line = 1;
     wb_status status = wb_file_read(&r->file, path, MAX_FILE_BYTES, err);
-    if (status) return status;
+    if (status) return app_advise_file(status, err);
     status = read_header(r, find, err);
     if (status) csv_close(r);
     return status;

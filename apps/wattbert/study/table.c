@@ -47,9 +47,25 @@ static void print_spread(const result_row *row) {
         print_cell(7, 1, 50.0 * (high - row->energy_per_token_low_uj) / value, "%");
 }
 
+// The whole reason, in lines that break at blanks and stand below its first word.
+static void print_reason(const result_row *row) {
+    enum { WIDTH = 100 };
+    const int indent = printf("%-22s %s: ", row->technique, row->status);
+    const size_t room = (size_t)(WIDTH - indent);
+    const char *rest = row->reason;
+    while (strlen(rest) > room) {
+        size_t n = room;
+        while (n > 0 && rest[n] != ' ') n--;
+        if (n == 0) break;  // a word as long as a line
+        printf("%.*s\n%*s", (int)n, rest, indent, "");
+        rest += n + 1;
+    }
+    printf("%s\n", rest);
+}
+
 static void print_row(const result_row *row, const result_row *baseline) {
     if (*row->status && strcmp(row->status, "ok") != 0) {
-        printf("%-22s %s: %.69s\n", row->technique, row->status, row->reason);
+        print_reason(row);
         return;
     }
     const double share = baseline ? row->energy_per_token_uj / baseline->energy_per_token_uj : NAN;

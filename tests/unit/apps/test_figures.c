@@ -76,6 +76,8 @@ static void test_tics(void **state) {
     check_tics(true, 1, 100, 7, "1 2 5 10 20 50 100");
     check_tics(true, 1, 100, 3, "1 10 100");
     check_tics(true, 300, 7000, 20, "300 400 500 700 1000 1500 2000 3000 4000 5000 7000");
+    // 20 000 and 30 000 would touch.
+    check_tics(true, 2300, 41000, 5, "5000 10000 20000");
     check_tics(true, 100, 150, 5, "100 110 120 130 140 150");
 }
 

@@ -180,6 +180,9 @@ static void check_badges(const char *page) {
     // Energy, saving, carbon and split of five rows.
     assert_int_equal(count(part, "<span class=\"guess\">modelled</span>"), 20);
     free(part);
+    // Power at rest: measured for SST-2, a guess for CoLA.
+    const char *rest = strstr(page, "<dt>Power at rest</dt><dd>3 W<br>3 W <span class=\"badge\"");
+    assert_non_null(rest);
 }
 
 static void compare_with_golden(const char *got, const char *path) {
@@ -216,6 +219,26 @@ static void test_without_gnuplot(void **state) {
     assert_int_equal(count(f->page, "<figure>"), 0);
     check_badges(f->page);
     compare_with_expected(f->page);
+}
+
+// Windows that disagree widen an interval down to 0; the guess of watts is no worse for that.
+static void test_guess_is_told(void **state) {
+    (void)state;
+    summary s;
+    char note[1024];
+    int n_widened = 0;
+    assert_int_equal(summary_open(&s, sample, 1, NULL), WB_OK);
+    for (int i = 0; i < s.n_panels; i++)
+        for (int j = 0; j < s.panels[i].n_entries && n_widened < 2; j++) {
+            entry *e = &s.panels[i].entries[j];
+            if (!e->is_modelled) continue;
+            e->energy_low_uj = n_widened++ ? 0.0 : 0.1 * e->energy_uj;
+            e->energy_high_uj = 3.0 * e->energy_uj;
+        }
+    assert_int_equal(n_widened, 2);
+    plot_source_note(figure_at(0), &s, note, sizeof note);
+    assert_non_null(strstr(note, " wrong by a factor of 2, "));
+    summary_close(&s);
 }
 
 // A label ends where its element's tag ends: no text broke out of its quotes.
@@ -391,6 +414,7 @@ static void test_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_guess_is_told),
         cmocka_unit_test_setup_teardown(test_with_gnuplot, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_without_gnuplot, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_failing_gnuplot, open_fixture, close_fixture),

@@ -86,6 +86,21 @@ static void test_error_after_good_lines(void **state) {
     texts_close(stream);
 }
 
+// A byte order mark begins a file, and nothing else.
+static void test_byte_order_mark(void **state) {
+    (void)state;
+    const char bytes[] = "\xef\xbb\xbf{\"text\": \"a\"}\n\xef\xbb\xbf{\"text\": \"b\"}\n";
+    text_stream *stream = open_text(bytes, strlen(bytes), TEXT_JSONL);
+    const text_chunk *chunk;
+    wb_error err;
+    assert_int_equal(texts_next(stream, &chunk, &err), WB_OK);
+    assert_int_equal(chunk->n_texts, 1);
+    assert_text(chunk, 0, "a");
+    assert_int_equal(texts_next(stream, &chunk, &err), WB_ERR_FORMAT);
+    assert_int_equal(err.offset, 2);
+    texts_close(stream);
+}
+
 // More lines than a chunk and a line longer than several reads: nothing lost, order kept.
 static void test_chunks(void **state) {
     (void)state;
@@ -158,6 +173,7 @@ int main(void) {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_error_after_good_lines),
+        cmocka_unit_test(test_byte_order_mark),
         cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_slow_writer),
         cmocka_unit_test(test_missing),
