@@ -118,7 +118,7 @@ typedef struct wb_skinny_args {
 bool wb_skinny_takes(const wb_skinny_args *args);
 unsigned wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
 
-// ---- whole.cu ----
+// ---- fold.cu and whole.cu ----
 
 enum { WB_WHOLE_ROWS = 32, WB_WHOLE_LAYERS = 12 };
 

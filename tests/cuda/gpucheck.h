@@ -78,6 +78,7 @@ void check_finish(check *c);
 void check_gather(check *c);
 void check_cast(check *c);
 void check_classify(check *c);
+void check_fold(check *c);
 void check_flash(check *c);
 void check_standard(check *c);
 void check_pruned(check *c);

@@ -20,21 +20,14 @@ static const struct {
     void (*run)(check *c);
     bool is_kernel;  // of ours: what `-f kernels` runs, for compute-sanitizer
 } checks[] = {
-    {"embed", check_embed, true},
-    {"norm", check_norm, true},
-    {"finish", check_finish, true},
-    {"gather", check_gather, true},
-    {"cast", check_cast, true},
-    {"classify", check_classify, true},
-    {"flash", check_flash, true},
-    {"standard", check_standard, true},
-    {"pruned", check_pruned, true},
-    {"skinny", check_skinny, true},
-    {"product-fp8", check_product_fp8, true},
-    {"product", check_product, false},
-    {"forward", check_forward, false},
-    {"whole", check_whole, false},
-    {"door", check_door, false},
+    {"embed", check_embed, true},       {"norm", check_norm, true},
+    {"finish", check_finish, true},     {"gather", check_gather, true},
+    {"cast", check_cast, true},         {"classify", check_classify, true},
+    {"fold", check_fold, true},         {"flash", check_flash, true},
+    {"standard", check_standard, true}, {"pruned", check_pruned, true},
+    {"skinny", check_skinny, true},     {"product-fp8", check_product_fp8, true},
+    {"product", check_product, false},  {"forward", check_forward, false},
+    {"whole", check_whole, false},      {"door", check_door, false},
 };
 
 static bool is_wanted(size_t i, const char *pattern) {
