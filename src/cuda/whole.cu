@@ -93,8 +93,9 @@ __device__ static void multiply_norm(const wb_whole_args &args, int i) {
 #pragma unroll
         for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
     __syncthreads();
-    const float2 stats = sum_moments(moments, min(c.row, 16 * M - 1), args.d);
-    if (c.pair == 0 && c.row < 16 * M) in_room<float2>(args.room.stats)[c.row] = stats;
+    const float2 stats = sum_moments(moments, c.row, args.d);
+    if (c.pair == 0 && threadIdx.x < 16 * M * 4 * UNITS)
+        in_room<float2>(args.room.stats)[c.row] = stats;
     const float2 share = sum_shares<M>(scratch, c, 0, 1);
     if (c.is_there)
         store_cells<T>(args, c, kind, is_head,
@@ -256,31 +257,46 @@ __device__ static float2 down(const wb_whole_args &args, const place &p, int lay
     return sum_shares<M>(scratch, c, 0, 1);
 }
 
-// What the thread's cells are before the first layer.
+// A thread's cells of the sums: those of its own block's half of the rows first, which it adds up,
+// then the other's.
+template <int M>
+__device__ static cells sum_cells(const wb_whole_args &args, const place &p) {
+    return cells_of(args, p, 16 * M / CLUSTER * rank_here(), 16 * M);
+}
+
+template <int M>
+__device__ static bool is_own(const cells &c) {
+    return c.row / (16 * M / CLUSTER) == rank_here();
+}
+
+// What the thread's own cells are before the first layer.
 template <typename T, int M>
 __device__ static float2 begin_cells(const wb_whole_args &args) {
-    constexpr int ROWS = 16 * M / CLUSTER;
-    const cells own = cells_of(args, place_by_cluster(args, OUT), ROWS * rank_here(), ROWS);
-    if (!own.is_there) return make_float2(0.0f, 0.0f);
-    const T *words = (const T *)args.words + (size_t)args.ids[own.row] * args.d + own.column;
+    const cells c = sum_cells<M>(args, place_by_cluster(args, OUT));
+    if (!c.is_there || !is_own<M>(c)) return make_float2(0.0f, 0.0f);
+    const T *words = (const T *)args.words + (size_t)args.ids[c.row] * args.d + c.column;
     const T *positions =
-        (const T *)args.positions + (size_t)args.position[own.row] * args.d + own.column;
+        (const T *)args.positions + (size_t)args.position[c.row] * args.d + c.column;
     return unpack_pair<T>(add_pairs(*(const uint32_t *)words, *(const uint32_t *)positions, T()));
 }
 
-// mine to the block of the cluster that adds up the cell's row.
+// Where a cell's share from the other block of the cluster arrives, of the block that adds it up.
+template <int M>
+__device__ static float *inbox_of(const wb_whole_args &args, const cells &c) {
+    return in_room<float>(args.room.inbox) + c.row % (16 * M / CLUSTER) * UNIT * UNITS + 2 * c.pair;
+}
+
+// mine to the other block of the cluster.
 template <int M>
 __device__ static void send_share(const wb_whole_args &args, const cells &c, float2 mine) {
-    constexpr int ROWS = 16 * M / CLUSTER;
-    const int to = c.row / ROWS,
-              at = (ROWS * rank_here() + c.row % ROWS) * UNIT * UNITS + 2 * c.pair;
     uint32_t cell, flag;
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(cell)
-                 : "r"(shared_address(in_room<float>(args.room.inbox) + at)), "r"(to));
+                 : "r"(shared_address(inbox_of<M>(args, c))), "r"(rank_here() ^ 1));
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(flag)
-                 : "r"(shared_address(in_room<char>(args.room.flags + 8 * INBOX))), "r"(to));
+                 : "r"(shared_address(in_room<char>(args.room.flags + 8 * INBOX))),
+                   "r"(rank_here() ^ 1));
     asm volatile(
         "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(
             cell),
@@ -289,42 +305,35 @@ __device__ static void send_share(const wb_whole_args &args, const cells &c, flo
 }
 
 // Step i: attention's output of layer i / 2, or the feed-forward block's, by the clusters that have
-// columns of it. sums <- all shares of each cell + bias + the norm of what was there before. A cell
-// is always the same thread's, which knows what that was: *was, then what it is.
+// columns of it. sums <- both blocks' shares of each cell + bias + the norm of what was there
+// before. A cell is always the same thread's, which knows what that was: *was, then what it is.
 template <typename T, int D, int M>
 __device__ static void add_up(const wb_whole_args &args, int i, float2 *was) {
-    constexpr int ROWS = 16 * M / CLUSTER;
     const wb_whole_product &product = args.products[2 * i + 1];
     const place p = place_by_cluster(args, i % 2 ? DOWN : OUT);
     if (p.n_units == 0) return;
-    const cells c = cells_of(args, p, 0, 16 * M), own = cells_of(args, p, ROWS * rank_here(), ROWS);
-    const float2 bias = pair_of(product.bias, own), gamma = pair_of(args.norms[i].gamma, own);
-    const float2 beta = pair_of(args.norms[i].beta, own);
-    const int n_rows = max(0, min(ROWS, args.m - ROWS * rank_here()));
+    const cells c = sum_cells<M>(args, p);
+    const float2 bias = pair_of(product.bias, c), gamma = pair_of(args.norms[i].gamma, c);
+    const float2 beta = pair_of(args.norms[i].beta, c);
+    const int rows = 16 * M / CLUSTER, n_rows = max(0, min(rows, args.m - rows * rank_here()));
     if (threadIdx.x == 0)
         asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
                          shared_address(in_room<char>(args.room.flags + 8 * INBOX))),
-                     "r"(CLUSTER * n_rows * p.n_units * UNIT * 4)
+                     "r"(n_rows * p.n_units * UNIT * 4)
                      : "memory");
     const float2 mine =
         i % 2 ? down<T, M>(args, p, i / 2, c) : attention<T, D, M>(args, p, i / 2, c);
-    if (c.is_there) send_share<M>(args, c, mine);
+    if (c.is_there && !is_own<M>(c)) send_share<M>(args, c, mine);
     if (threadIdx.x / 32 == WARPS - 1 && i + 2 < 2 * args.n_layers)
         send_for(p, args.products[2 * i + 5].w, i % 2 ? args.d_ff : args.d);
+    if (!c.is_there || !is_own<M>(c)) return;
     wait_for(args.room.flags + 8 * INBOX, i);
-    if (!own.is_there) return;
-    const float2 stats = in_room<float2>(args.room.stats)[own.row];
-    float2 sum = make_float2((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
-                             (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y);
-#pragma unroll
-    for (int rank = 0; rank < CLUSTER; rank++) {
-        const float2 share =
-            *(const float2 *)(in_room<float>(args.room.inbox) +
-                              (ROWS * rank + own.row % ROWS) * UNIT * UNITS + 2 * own.pair);
-        sum.x += share.x, sum.y += share.y;
-    }
-    const uint32_t pair = pack_pair(sum.x, sum.y, T());
-    __stcg((unsigned *)((T *)args.sums + own.row * args.d + own.column), pair);
+    const float2 stats = in_room<float2>(args.room.stats)[c.row];
+    const float2 other = *(const float2 *)inbox_of<M>(args, c);
+    const float x = (was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x + mine.x + other.x;
+    const float y = (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y + mine.y + other.y;
+    const uint32_t pair = pack_pair(x, y, T());
+    __stcg((unsigned *)((T *)args.sums + c.row * args.d + c.column), pair);
     *was = unpack_pair<T>(pair);
 }
 
@@ -386,9 +395,9 @@ static int ceil_div(int a, int b) {
 
 // A place for each matrix; the warps' shares of sums, [WARPS M][16][8 UNITS] floats, or keys and
 // values of the block's heads; the warps' shares of each row's sum and sum of squares, [WARPS][32]
-// pairs; [32] pairs of mean and 1 / deviation; the cluster's shares of the block's rows,
-// [CLUSTER][16 M / CLUSTER][8 UNITS]; the rows that each row attends to, [2][32] bytes; a flag for
-// each place and the cluster's shares.
+// pairs; [32] pairs of mean and 1 / deviation; the other block's shares of this one's rows, [8 M][8
+// UNITS]; the rows that each row attends to, [2][32] bytes; a flag for each place and for the
+// other's shares.
 static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
     const int n_blocks = args->n_clusters * CLUSTER, d = args->d, part = args->d_ff / CLUSTER;
     const int most_heads = ceil_div(args->n_heads, CLUSTER);
@@ -407,7 +416,7 @@ static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
     room->moments = room->scratch + (sums > keys ? sums : keys);
     room->stats = room->moments + WARPS * 32 * 8;
     room->inbox = room->stats + 32 * 8;
-    room->keys = room->inbox + 32 * UNIT * UNITS * 4;
+    room->keys = room->inbox + 32 / CLUSTER * UNIT * UNITS * 4;
     room->flags = room->keys + 64;
     room->n_bytes = room->flags + 8 * N_PLACES;
 }

@@ -334,7 +334,8 @@ __device__ inline void share_sums(float *scratch, const float sums[4], int tile,
     *(float2 *)(to + 8 * UNIT * UNITS) = make_float2(sums[2], sums[3]);
 }
 
-// Two neighbouring cells of a product's result, a thread's own: those of pair t % 12 of row t / 12.
+// Two neighbouring cells of a product's result, a thread's own: those of pair t % 12 of row t / 12,
+// counted from first_row and around.
 struct cells {
     int row, pair, column;
     bool is_there;
@@ -342,9 +343,10 @@ struct cells {
 
 __device__ inline cells cells_of(const wb_whole_args &args, const place &p, int first_row,
                                  int n_rows) {
-    const int t = threadIdx.x, row = t / (4 * UNITS), pair = t % (4 * UNITS), u = pair / 4;
-    return {first_row + row, pair, UNIT * (p.first + u * p.step) + 2 * (pair % 4),
-            row < n_rows && first_row + row < args.m && u < p.n_units};
+    const int t = threadIdx.x, pair = t % (4 * UNITS), u = pair / 4;
+    const int row = (first_row + t / (4 * UNITS)) % n_rows;
+    return {row, pair, UNIT * (p.first + u * p.step) + 2 * (pair % 4),
+            t / (4 * UNITS) < n_rows && row < args.m && u < p.n_units};
 }
 
 // The sum of what warps first, first + step, .. have of them.
