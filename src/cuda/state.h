@@ -172,6 +172,8 @@ bool wb_gpu_whole_suits(wb_gpu *gpu);
 // What every launch is told; once weights and workspace are open.
 void wb_gpu_whole_open(wb_gpu *gpu);
 bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch);
+// The batch's rows in the arguments of a launch.
+void wb_gpu_whole_fill(wb_whole_args *args, const wb_batch *batch);
 wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits, wb_error *err);
 
 static inline bool wb_gpu_is_pruned(const wb_gpu *gpu, int layer) {

@@ -56,12 +56,10 @@ bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch) {
     return batch->n_rows > 0;
 }
 
-wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits, wb_error *err) {
-    wb_whole_args *args = &gpu->whole;
+void wb_gpu_whole_fill(wb_whole_args *args, const wb_batch *batch) {
     int32_t position[WB_WHOLE_ROWS];
     args->m = batch->n_rows;
     args->n_texts = batch->n_texts;
-    args->logits = logits;
     for (int i = 0; i < batch->n_texts; i++) {
         const wb_batch_text *text = &batch->texts[i];
         const int first = text->first_row;
@@ -73,5 +71,11 @@ wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits
             args->text[row] = (int8_t)(row == first ? i : -1);
         }
     }
+}
+
+wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits, wb_error *err) {
+    wb_whole_args *args = &gpu->whole;
+    wb_gpu_whole_fill(args, batch);
+    args->logits = logits;
     return wb_device_check(wb_launch_whole(args, gpu->stream), "a forward of few rows", err);
 }

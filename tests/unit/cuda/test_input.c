@@ -114,9 +114,68 @@ static void test_buckets_grow(void **state) {
     }
 }
 
+// Few rows travel in a launch's arguments: each attends to its own text's, whose first row is
+// known.
+static void test_whole(void **state) {
+    static texts t;
+    static wb_batch_text of_batch[MAX_TEXTS];
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        wb_plan plan = plan_of(round % 5 ? WB_PACKED : WB_PADDED, WB_ATTENTION_FLASH);
+        plan.token_budget = WB_WHOLE_ROWS;
+        plan.padded_length = 11;
+        plan.batch_size = 2;
+        texts_fill(&t, 1 + round % 7, 20, 1000, (uint64_t)round);
+        wb_batch batch = {.texts = of_batch};
+        wb_batch_cursor cursor;
+        wb_batch_cursor_init(&cursor, &plan, &t.lists);
+        while (wb_batch_next(&batch, &cursor)) {
+            wb_gpu gpu = {.plan = &plan, .has_whole = true};
+            assert_true(wb_gpu_whole_takes(&gpu, &batch));
+            memset(&gpu.whole, 0x5a, sizeof gpu.whole);
+            wb_gpu_whole_fill(&gpu.whole, &batch);
+            const wb_whole_args *args = &gpu.whole;
+            assert_int_equal(args->m, batch.n_rows);
+            assert_int_equal(args->n_texts, batch.n_texts);
+            for (int i = 0; i < batch.n_texts; i++) {
+                const wb_batch_text *text = &batch.texts[i];
+                for (int row = 0; row < text->n_rows; row++) {
+                    const int at = text->first_row + row;
+                    assert_int_equal(args->position[at], row);
+                    assert_int_equal(args->first_key[at], text->first_row);
+                    assert_int_equal(args->end_key[at], text->first_row + text->n_valid);
+                    assert_int_equal(args->text[at], row ? -1 : i);
+                    if (row < text->n_valid - 1) assert_int_equal(args->ids[at], text->ids[row]);
+                    if (row >= text->n_valid) assert_int_equal(args->ids[at], 0);
+                }
+            }
+            gpu.has_whole = false;
+            assert_false(wb_gpu_whole_takes(&gpu, &batch));
+        }
+    }
+}
+
+// What does not fit is left to the graphs.
+static void test_whole_refuses(void **state) {
+    (void)state;
+    wb_batch_text list[WB_WHOLE_ROWS + 1] = {{.n_valid = 1, .n_rows = 1}};
+    const wb_gpu gpu = {.has_whole = true};
+    wb_batch batch = {.n_texts = 1, .n_rows = 1, .texts = list};
+    assert_true(wb_gpu_whole_takes(&gpu, &batch));
+    batch.n_rows = WB_WHOLE_ROWS + 1;
+    assert_false(wb_gpu_whole_takes(&gpu, &batch));
+    batch.n_rows = 1;
+    list[0].n_valid = 0;
+    assert_false(wb_gpu_whole_takes(&gpu, &batch));
+    batch = (wb_batch){.texts = list};
+    assert_false(wb_gpu_whole_takes(&gpu, &batch));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_whole_refuses),
         cmocka_unit_test(test_buckets_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
