@@ -22,7 +22,7 @@
 
 #include "cuda/activate.cuh"
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ == 900
 
 // ---- Products of norms: qkv, up, and the head's ----
 
@@ -367,7 +367,7 @@ __device__ static void classify(const wb_whole_args &args) {
 template <typename T, int D, int M>
 __global__ static void __launch_bounds__(THREADS, 1)
     whole(const __grid_constant__ wb_whole_args args) {
-#if __CUDA_ARCH__ >= 900
+#if __CUDA_ARCH__ == 900
     open_room(args);
     fetch_vectors(args);
     float2 was = {0.0f, 0.0f};

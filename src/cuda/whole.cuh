@@ -27,7 +27,7 @@ enum { QKV, OUT, UP, DOWN, INBOX, N_PLACES };
 // more where ldmatrix reads 16 bytes each of 8 rows.
 enum { PAD_QUADS = 64, PAD_MATRICES = 16 };
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ == 900
 
 extern __shared__ uint4 shared_memory[];
 
