@@ -80,9 +80,18 @@ static int close_fixture(void **state) {
     return 0;
 }
 
+// strstr for a text that is searched from many places: a sanitizer's strict strstr, and its strchr,
+// read the text to its end each time.
+static const char *find(const char *text, const char *part) {
+    const size_t length = strlen(part);
+    for (; *text; text++)
+        if (*text == *part && !strncmp(text, part, length)) return text;
+    return NULL;
+}
+
 static int count(const char *text, const char *part) {
     int n = 0;
-    for (const char *at = text; (at = strstr(at, part)); at += strlen(part)) n++;
+    for (const char *at = text; (at = find(at, part)); at += strlen(part)) n++;
     return n;
 }
 
@@ -90,9 +99,9 @@ static int count(const char *text, const char *part) {
 static void check_balanced(const char *page) {
     char stack[64][24];
     int depth = 0;
-    for (const char *at = strchr(page, '<'); at; at = strchr(at + 1, '<')) {
+    for (const char *at = find(page, "<"); at; at = find(at + 1, "<")) {
         const char *name = at + 1 + (at[1] == '/');
-        const char *end = strchr(at, '>');
+        const char *end = find(at, ">");
         const int length = (int)strcspn(name, " >/\n");
         assert_non_null(end);
         if (*name == '!' || end[-1] == '/') continue;
@@ -121,12 +130,12 @@ static void check_self_contained(const char *page) {
 
 // Ids are unique, and every figure's mark is among the definitions.
 static void check_ids(const char *page) {
-    for (const char *at = page; (at = strstr(at, " id=")); at++) {
+    for (const char *at = page; (at = find(at, " id=")); at++) {
         char id[64];
         snprintf(id, sizeof id, "%.*s", (int)strcspn(at + 1, " >/"), at + 1);
         assert_int_equal(count(page, id), 1);
     }
-    for (const char *at = page; (at = strstr(at, "xlink:href='#")); at++) {
+    for (const char *at = page; (at = find(at, "xlink:href='#")); at++) {
         char id[64];
         snprintf(id, sizeof id, "id='%.*s'", (int)strcspn(at + 13, "'"), at + 13);
         assert_int_equal(count(page, id), 1);

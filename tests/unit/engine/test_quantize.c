@@ -26,13 +26,24 @@ static const wb_shape shape = {.n_layers = 2,
 
 enum { MOST_TEXTS = 120, N_LABELS = 3 };
 
+// A calibration is most of these tests' time, so two are made once: by the defaults (path, in the
+// model's own folder) and with a bound that nothing exceeds (wide_path). Others go to new_path.
 typedef struct fixture {
-    char dir[64], path[80];
+    char dir[64], path[80], wide_path[80], new_path[80];
+    wb_quantize_result wide;
     wb_model *model;
     wb_text texts[MOST_TEXTS];
     char lines[MOST_TEXTS][80];
     wb_inputs *inputs;
 } fixture;
+
+static wb_quantize_result quantize(const fixture *f, const wb_quantize_options *options,
+                                   const char *path) {
+    wb_quantize_result result;
+    wb_error err = {.message = ""};
+    if (wb_quantize(f->model, f->inputs, options, path, &result, &err)) fail_msg("%s", err.message);
+    return result;
+}
 
 static int set_up(void **state) {
     fixture *f = calloc(1, sizeof *f);
@@ -40,6 +51,8 @@ static int set_up(void **state) {
     strcpy(f->dir, "/tmp/wattbert-test-XXXXXX");
     folder_write(f->dir, &shape);
     snprintf(f->path, sizeof f->path, "%s/scales.json", f->dir);
+    snprintf(f->wide_path, sizeof f->wide_path, "%s/wide.json", f->dir);
+    snprintf(f->new_path, sizeof f->new_path, "%s/new.json", f->dir);
     wb_error err;
     if (wb_model_open(&f->model, f->dir, &err)) return 1;
     wb_random random = {.state = 9};
@@ -51,7 +64,12 @@ static int set_up(void **state) {
         f->texts[i] = (wb_text){.text = f->lines[i], .n_bytes = strlen(f->lines[i])};
     }
     *state = f;
-    return wb_inputs_open(&f->inputs, f->model, f->texts, MOST_TEXTS, 0, NULL) != WB_OK;
+    if (wb_inputs_open(&f->inputs, f->model, f->texts, MOST_TEXTS, 0, NULL)) return 1;
+    wb_quantize_options options = wb_default_quantize_options();
+    options.max_error = 10.0;
+    f->wide = quantize(f, &options, f->wide_path);
+    (void)quantize(f, NULL, f->path);
+    return 0;
 }
 
 static int tear_down(void **state) {
@@ -59,22 +77,16 @@ static int tear_down(void **state) {
     wb_inputs_close(f->inputs);
     wb_model_close(f->model);
     unlink(f->path);
+    unlink(f->wide_path);
+    unlink(f->new_path);
     folder_remove(f->dir);
     free(f);
     return 0;
 }
 
-static wb_quantize_result quantize(const fixture *f, const wb_quantize_options *options) {
-    wb_quantize_result result;
-    wb_error err = {.message = ""};
-    if (wb_quantize(f->model, f->inputs, options, f->path, &result, &err))
-        fail_msg("%s", err.message);
-    return result;
-}
-
-static wb_file artefact_of(const fixture *f) {
+static wb_file artefact_at(const char *path) {
     wb_file file;
-    assert_int_equal(wb_file_read(&file, f->path, 1 << 24, NULL), WB_OK);
+    assert_int_equal(wb_file_read(&file, path, 1 << 24, NULL), WB_OK);
     return file;
 }
 
@@ -96,14 +108,14 @@ static void test_same_everywhere(void **state) {
         if (i == 2) setenv("WATTBERT_ISA", "scalar", 1);
         options.on_progress = see_progress;
         options.context = &last;
-        const wb_quantize_result result = quantize(f, &options);
+        const wb_quantize_result result = quantize(f, &options, f->new_path);
         assert_int_equal(result.n_texts, MOST_TEXTS);
         assert_true(result.n_tokens == wb_inputs_tokens(f->inputs));
         assert_int_equal(result.n_matrices, 8);
         assert_true(result.i8_error <= options.max_error);
         assert_true(result.fp8_error <= options.max_error);
         assert_true(last > 0.5);
-        files[i] = artefact_of(f);
+        files[i] = artefact_at(f->new_path);
         assert_int_equal(files[i].n_bytes, files[0].n_bytes);
         assert_memory_equal(files[i].data, files[0].data, files[0].n_bytes);
     }
@@ -115,10 +127,10 @@ static void test_same_everywhere(void **state) {
 }
 
 // The logits of a technique; every kernel set must give the same.
-static void forward(const fixture *f, const char *technique, float *logits) {
+static void forward(const fixture *f, const char *technique, const char *scales, float *logits) {
     wb_options options = wb_default_options();
     options.technique = technique;
-    options.scales = f->path;
+    options.scales = scales;
     options.padded_length = 40;
     wb_engine *engine;
     wb_error err = {.message = ""};
@@ -143,17 +155,15 @@ static double error_of(const float *changed, const float *f32) {
 static void test_error_is_what_a_run_shows(void **state) {
     const fixture *f = *state;
     float f32[MOST_TEXTS * N_LABELS], i8[MOST_TEXTS * N_LABELS], padded[MOST_TEXTS * N_LABELS];
-    wb_quantize_options options = wb_default_quantize_options();
-    options.max_error = 10.0;
-    const wb_quantize_result result = quantize(f, &options);
+    const wb_quantize_result result = f->wide;
     assert_int_equal(result.n_i8_static, 8);
     assert_true(result.n_i8_dynamic == 0 && result.n_fp8_static == 8);
-    forward(f, "baseline+packed", f32);
-    forward(f, "i8-static+packed", i8);
+    forward(f, "baseline+packed", f->path, f32);
+    forward(f, "i8-static+packed", f->wide_path, i8);
     // Attention differs by its kind alone, which rounds otherwise.
     assert_true(fabs(error_of(i8, f32) - result.i8_error) < 0.02 * result.i8_error + 1e-5);
     assert_true(result.i8_error > 1e-4 && result.i8_error < 0.2);
-    forward(f, "i8-static", padded);
+    forward(f, "i8-static", f->wide_path, padded);
     assert_true(error_of(padded, i8) < 1e-4);
 }
 
@@ -164,13 +174,13 @@ static void test_fallback(void **state) {
     for (int i = 0; i < 4; i++) {
         wb_quantize_options options = wb_default_quantize_options();
         options.max_error = bounds[i];
-        const wb_quantize_result r = quantize(f, &options);
+        const wb_quantize_result r = i ? quantize(f, &options, f->new_path) : f->wide;
         assert_true(r.i8_error <= bounds[i] && r.i8_error <= last);
         assert_true(r.fp8_error <= bounds[i]);
         last = r.i8_error;
         float logits[MOST_TEXTS * N_LABELS], f32[MOST_TEXTS * N_LABELS];
-        forward(f, "baseline+packed", f32);
-        forward(f, "i8-static+packed", logits);
+        forward(f, "baseline+packed", f->path, f32);
+        forward(f, "i8-static+packed", i ? f->new_path : f->wide_path, logits);
         assert_true(error_of(logits, f32) <= bounds[i] * 1.02 + 1e-5);
         if (i == 3) assert_int_equal(r.n_i8_static + r.n_i8_dynamic + r.n_fp8_static, 0);
     }
@@ -180,13 +190,10 @@ static void test_same_bits_on_every_isa(void **state) {
     const fixture *f = *state;
     static const char *const names[] = {"scalar", "avx2", "avx512"};
     float logits[3][MOST_TEXTS * N_LABELS];
-    wb_quantize_options options = wb_default_quantize_options();
-    options.max_error = 10.0;
-    (void)quantize(f, &options);
     const char *old = getenv("WATTBERT_ISA");
     for (int i = 0; i < 3; i++) {
         setenv("WATTBERT_ISA", names[i], 1);
-        forward(f, "i8-static+packed", logits[i]);
+        forward(f, "i8-static+packed", f->wide_path, logits[i]);
         assert_memory_equal(logits[i], logits[0], sizeof logits[0]);
     }
     if (old)
@@ -197,7 +204,6 @@ static void test_same_bits_on_every_isa(void **state) {
 
 static void test_plan_shows_it(void **state) {
     const fixture *f = *state;
-    (void)quantize(f, NULL);
     wb_options options = wb_default_options();
     options.technique = "i8-static+packed";
     options.scales = f->dir;  // the folder does as well
@@ -237,7 +243,6 @@ static void test_refusals(void **state) {
     other.vocab_size++;
     folder_write(g.dir, &other);
     assert_int_equal(wb_model_open(&g.model, g.dir, NULL), WB_OK);
-    (void)quantize(f, NULL);
     refuse(&g, f->path, WB_ERR_MODEL, "made for the weights of");
 
     wb_quantize_options options = wb_default_quantize_options();
@@ -296,7 +301,7 @@ static void test_batches(void **state) {
     wb_engine *engine;
     wb_options options = wb_default_options();
     float f32[MOST_TEXTS * N_LABELS];
-    forward(f, "f32-flash+packed", f32);
+    forward(f, "f32-flash+packed", f->path, f32);
     assert_int_equal(wb_engine_open(&engine, f->model, &options, NULL), WB_OK);
     double errors[2];
     for (int i = 0; i < 2; i++) {
