@@ -22,8 +22,6 @@
 
 #include "cuda/activate.cuh"
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ == 900
-
 // ---- Products of norms: qkv, up, and the head's ----
 
 // a <- the lane's share of the rows before their norm.
@@ -340,7 +338,7 @@ __device__ static void add_up(const wb_whole_args &args, int i, float2 *was) {
 // ---- The classifier, and all of it ----
 
 // logits <- the classifier over what the blocks left in pre_logits, by the last block to arrive.
-__device__ static void classify(const wb_whole_args &args) {
+__device__ inline void classify(const wb_whole_args &args) {
     __shared__ bool is_last;
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -362,12 +360,8 @@ __device__ static void classify(const wb_whole_args &args) {
     }
 }
 
-#endif
-
 template <typename T, int D, int M>
-__global__ static void __launch_bounds__(THREADS, 1)
-    whole(const __grid_constant__ wb_whole_args args) {
-#if __CUDA_ARCH__ == 900
+__device__ static void forward(const wb_whole_args &args) {
     open_room(args);
     fetch_vectors(args);
     float2 was = {0.0f, 0.0f};
@@ -382,7 +376,12 @@ __global__ static void __launch_bounds__(THREADS, 1)
         meet(args.arrivals, 2 * i + 2);
     }
     classify(args);
-#endif
+}
+
+template <typename T, int D, int M>
+__global__ static void __launch_bounds__(THREADS, 1)
+    whole(const __grid_constant__ wb_whole_args args) {
+    if constexpr (HAS_WARPGROUPS) forward<T, D, M>(args);
 }
 
 // ---- Launching ----

@@ -27,8 +27,6 @@ enum { QKV, OUT, UP, DOWN, INBOX, N_PLACES };
 // more where ldmatrix reads 16 bytes each of 8 rows.
 enum { PAD_QUADS = 64, PAD_MATRICES = 16 };
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ == 900
-
 extern __shared__ uint4 shared_memory[];
 
 template <typename T>
@@ -368,7 +366,5 @@ __device__ inline float2 sum_shares(const float *scratch, const cells &c, int fi
 __device__ inline float2 pair_of(const float *vector, const cells &c) {
     return c.is_there ? __ldg((const float2 *)(vector + c.column)) : make_float2(0.0f, 0.0f);
 }
-
-#endif
 
 #endif
