@@ -16,14 +16,24 @@ __device__ inline float erf_short(float x) {
     return copysignf(1.0f - t * sum * __expf(-size * size), x);
 }
 
-// gelu in the erf form, as DistilBERT has it.
+// In the erf form, as DistilBERT has it.
+__device__ inline float gelu(float x) {
+    return 0.5f * x * (1.0f + erf_short(x * 0.70710678f));
+}
+
 __device__ inline float activate(float x, wb_activation activation) {
     switch (activation) {
-        case WB_GELU: return 0.5f * x * (1.0f + erf_short(x * 0.70710678f));
+        case WB_GELU: return gelu(x);
         case WB_RELU: return fmaxf(x, 0.0f);
         case WB_SILU: return x / (1.0f + __expf(-x));
         default: return x;
     }
+}
+
+__device__ inline float4 activate4(const float4 &x, wb_activation activation) {
+    if (activation == WB_GELU) return make_float4(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w));
+    return make_float4(activate(x.x, activation), activate(x.y, activation),
+                       activate(x.z, activation), activate(x.w, activation));
 }
 
 #endif

@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms into the products that follow them, once, when weights are uploaded.
+// Matrices as whole.cu reads them, once, when weights are uploaded: each lane's share of a product
+// side by side, and norms folded into the products that follow them.
 #include "cuda/cell.cuh"
 
-enum { WARPS_PER_BLOCK = 4 };
+enum { WARPS_PER_BLOCK = 4, UNIT = 8, STEP = 32 };
+
+// Where cell (row, column) goes, in cells.
+__device__ static size_t place_of(int row, int column, int k, bool is_in_order) {
+    const int at = column % STEP;
+    const int quad = is_in_order ? at / 2 % 4 : at / 8;
+    const int cell = is_in_order ? at / 8 * 2 + at % 2 : at % 8;
+    const size_t step = (size_t)(row / UNIT) * (k / STEP) + column / STEP;
+    return step * UNIT * STEP + (row % UNIT * 4 + quad) * 8 + cell;
+}
 
 // One warp a row of w.
 template <typename T>
@@ -12,11 +22,12 @@ __global__ static void fold(const wb_fold_args args) {
     float sum = 0.0f, bias = 0.0f;
     for (int i = lane; i < args.k; i += 32) {
         const float w = args.w[(size_t)row * args.k + i];
-        T *cell = (T *)args.folded + (size_t)row * args.k + i;
-        store1(cell, w * args.gamma[i]);
+        T *cell = (T *)args.units + place_of(row, i, args.k, args.is_in_order);
+        store1(cell, args.gamma ? w * args.gamma[i] : w);
         sum += load1(cell);
-        bias += w * args.beta[i];
+        if (args.gamma) bias += w * args.beta[i];
     }
+    if (!args.gamma) return;
     sum = warp_sum(sum), bias = warp_sum(bias);
     if (lane == 0) args.sums[row] = sum, args.folded_bias[row] = args.bias[row] + bias;
 }

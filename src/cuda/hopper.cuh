@@ -51,6 +51,19 @@ __device__ inline void barrier_wait(uint64_t *barrier, int parity) {
         : "memory");
 }
 
+// The same where other blocks of the cluster have written.
+__device__ inline void barrier_wait_cluster(uint64_t *barrier, int parity) {
+    asm volatile(
+        "{\n"
+        ".reg .pred is_done;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 is_done, [%0], %1;\n"
+        "@!is_done bra again;\n"
+        "}\n" ::"r"(shared_address(barrier)),
+        "r"(parity)
+        : "memory");
+}
+
 // Of some of a block's threads, by number: one side waits for the other.
 __device__ inline void threads_wait(int number, int n_threads) {
     asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(n_threads) : "memory");

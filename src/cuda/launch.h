@@ -123,7 +123,7 @@ unsigned wb_launch_skinny(const wb_skinny_args *args, wb_stream stream);
 enum { WB_WHOLE_ROWS = 32, WB_WHOLE_LAYERS = 12 };
 
 typedef struct wb_whole_product {
-    const void *w;      // [n, k] in cell
+    const void *units;  // w[n, k] in cell, as fold leaves it
     const float *bias;  // [n]
     const float *sums;  // [n]: of w's rows where a norm is folded in, else NULL
 } wb_whole_product;
@@ -132,24 +132,29 @@ typedef struct wb_whole_norm {
     const float *gamma, *beta;  // [d]
 } wb_whole_norm;
 
-// A norm folded into the product that follows it: folded[n, k] <- w gamma in cell, sums[n] its
-// rows' sums, folded_bias[n] <- bias + w beta, so that
+// units <- w[n, k] in cell as whole.cu reads it: 8 rows at a time, of these 32 columns, of these
+// what each lane of a warp multiplies with, 8 cells. Lane l has those of row l / 4 and columns
+// [8 (l % 4), + 8); or, in order, of columns 2 (l % 4) and the next, and so on every 8 columns.
 //
-//     norm(s) w^T + bias = (s folded^T - mean(s) sums) / deviation(s) + folded_bias
+// With gamma, the norm before the product is folded in: w gamma instead of w, sums[n] the sums of
+// its rows, folded_bias[n] <- bias + w beta, so that
+//
+//     norm(s) w^T + bias = (s (w gamma)^T - mean(s) sums) / deviation(s) + folded_bias
 typedef struct wb_fold_args {
     const float *w;                    // [n, k]
-    const float *bias, *gamma, *beta;  // [n], [k], [k]
-    void *folded;
+    const float *bias, *gamma, *beta;  // [n], [k], [k]; all NULL or none
+    void *units;
     float *sums, *folded_bias;
     wb_cell cell;  // f16 or bf16
-    int n, k;
+    int n, k;      // multiples of 8 and of 32
+    bool is_in_order;
 } wb_fold_args;
 unsigned wb_launch_fold(const wb_fold_args *args, wb_stream stream);
 
 // Where things lie in a block's shared memory, in bytes; filled by prepare.
 typedef struct wb_whole_room {
-    int at[4], stride[4], most_units[4];  // of qkv, out, up, down
-    int scratch, moments, stats, inbox, keys, flags, n_bytes;
+    int at[4], most_units[4];  // of qkv, out, up, down
+    int scratch, stats, inbox, keys, flags, n_bytes;
 } wb_whole_room;
 
 // logits[n_texts, n_labels] <- a model's whole forward of m rows; the input is in the arguments.
@@ -162,15 +167,18 @@ typedef struct wb_whole_args {
     int n_layers, d, d_ff, n_heads, d_head, n_labels;
     wb_cell cell;  // f16 or bf16: of all rows, tables and matrices but the classifier
     wb_activation activation;
-    int n_clusters;                 // of blocks; chosen by prepare
+    int n_clusters;                 // of blocks; chosen by prepare, as is
+    int n_kept;                     // the products whose matrices the cache shall keep
     const void *words, *positions;  // [vocab_size, d], [max_positions, d]
     wb_whole_product
         products[4 * WB_WHOLE_LAYERS + 1];  // of each layer qkv, out, up, down; then the head's
     wb_whole_norm norms[2 * WB_WHOLE_LAYERS + 1];  // embeddings', then after each block
     const float *classifier_w, *classifier_bias;   // [n_labels, d], [n_labels]
     wb_whole_room room;
-    void *qkv, *sums, *wide;  // [m, 3 d], [m, d], [m, d_ff]: room
-    float *pre_logits;        // [n_texts, d]: room
+    // Room, zeros at first; rows lie as whole.cuh says, values by columns.
+    void *qkv, *sums, *wide;  // [32, 3 d], [32, d], [32, d_ff]
+    float *moments;           // [32, 32, 2]: of each 24 columns and row, the sum and that of squares
+    float *pre_logits;        // [n_texts, d]
     uint32_t *arrivals;       // 0 between launches
     float *logits;            // may be pinned host memory
 } wb_whole_args;

@@ -26,8 +26,9 @@ typedef struct wb_gpu_matrix {
     float *w_scale;    // int8 and dynamic fp8: [n]; static fp8: [1]
     float *bias;       // [n]
     void *y_bias;      // [n] in the cell of y, for the library's epilogue
-    // Where whole forwards of few rows run as one kernel, and this matrix follows a norm.
-    void *folded;               // [n, k] in cell
+    // Where whole forwards of few rows run as one kernel, as that reads it; bias and sums only where
+    // this matrix follows a norm.
+    void *units;                // [n, k] in cell
     float *folded_bias, *sums;  // [n]
     // Static precisions only.
     float x_scale;              // x = quantized * x_scale, and times smooth[k]
@@ -49,8 +50,8 @@ typedef struct wb_gpu_weights {
     size_t n_bytes;
 } wb_gpu_weights;
 
-// is_folded: with the norms folded into the products that follow them, too.
-wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, bool is_folded,
+// has_units: as whole forwards of few rows read them, too.
+wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, bool has_units,
                               wb_stream stream, wb_error *err);
 void wb_gpu_weights_close(wb_gpu_weights *weights, const wb_plan *plan);
 
@@ -103,7 +104,10 @@ typedef struct wb_gpu_workspace {
     void *cast;            // the largest matrix in 16 bits; autocast only
     void *scores;          // materialised attention only
     float *pre_logits;     // [max_texts, d_model]
-    uint32_t *arrivals;    // [1]: blocks of whole.cu count themselves
+    // Where whole forwards of few rows run as one kernel: what that writes to.
+    void *few_wide, *few_sums;  // [32, max(3 d_model, d_ff)], [32, d_model]
+    float *moments;             // [32, 32, 2]
+    uint32_t *arrivals;         // [1]: its blocks count themselves
 } wb_gpu_workspace;
 
 // A flow's two arrays for some rows; whether narrow needs its own depends on the plan.

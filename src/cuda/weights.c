@@ -17,7 +17,7 @@ typedef struct staging {
     float *w, *bias;  // host
     void *there;      // GPU
     wb_stream stream;
-    bool is_folded;
+    bool has_units;
 } staging;
 
 static wb_cell cell_of(wb_precision precision) {
@@ -198,25 +198,26 @@ static const wb_gpu_norm *norm_before(const wb_gpu_weights *weights, const wb_pl
 }
 
 // From w as f32 in the staging block and the bias on the GPU.
-static wb_status fold_norm(wb_gpu_matrix *m, const wb_gpu_norm *norm, const staging *s,
-                           const char *what, size_t *total, wb_error *err) {
+static wb_status open_units(wb_gpu_matrix *m, const wb_gpu_norm *norm, bool is_in_order,
+                            const staging *s, const char *what, size_t *total, wb_error *err) {
     const size_t n = (size_t)m->n, area = n * (size_t)m->k;
     void *sums = NULL, *bias = NULL;
-    wb_status status = wb_device_alloc(&m->folded, area * wb_cell_bytes(m->cell), what, total, err);
-    if (!status) status = wb_device_alloc(&sums, n * sizeof(float), what, total, err);
+    wb_status status = wb_device_alloc(&m->units, area * wb_cell_bytes(m->cell), what, total, err);
+    if (!status && norm) status = wb_device_alloc(&sums, n * sizeof(float), what, total, err);
     m->sums = sums;
-    if (!status) status = wb_device_alloc(&bias, n * sizeof(float), what, total, err);
+    if (!status && norm) status = wb_device_alloc(&bias, n * sizeof(float), what, total, err);
     m->folded_bias = bias;
     const wb_fold_args args = {.w = s->there,
                                .bias = m->bias,
-                               .gamma = norm->gamma,
-                               .beta = norm->beta,
-                               .folded = m->folded,
+                               .gamma = norm ? norm->gamma : NULL,
+                               .beta = norm ? norm->beta : NULL,
+                               .units = m->units,
                                .sums = m->sums,
                                .folded_bias = m->folded_bias,
                                .cell = m->cell,
                                .n = m->n,
-                               .k = m->k};
+                               .k = m->k,
+                               .is_in_order = is_in_order};
     if (!status) status = wb_device_check(wb_launch_fold(&args, s->stream), what, err);
     if (!status) status = wb_device_check(cudaStreamSynchronize(s->stream), what, err);
     return status;
@@ -253,9 +254,13 @@ static wb_status open_matrix(wb_gpu_weights *weights, int i, const staging *s,
     }
     if (!status)
         status = upload_floats(&m->bias, s->bias, n, planned->name, &weights->n_bytes, err);
-    const wb_gpu_norm *norm = s->is_folded ? norm_before(weights, plan, i) : NULL;
-    if (!status && norm && i != wb_plan_classifier(plan))
-        status = fold_norm(m, norm, s, planned->name, &weights->n_bytes, err);
+    if (!status && s->has_units && i != wb_plan_classifier(plan)) {
+        // Attention's output comes to its product in registers, in order.
+        const bool is_in_order = i < wb_plan_pre_classifier(plan) &&
+                                 i % WB_MATRICES_PER_LAYER == WB_MATRIX_ATTENTION_OUT;
+        status = open_units(m, norm_before(weights, plan, i), is_in_order, s, planned->name,
+                            &weights->n_bytes, err);
+    }
     if (!status && n % 8 == 0)
         status = upload_cells(&m->y_bias, weights->y_cell, s, s->bias, n, planned->name,
                               &weights->n_bytes, err);
@@ -331,7 +336,7 @@ static wb_status open_all(wb_gpu_weights *weights, const staging *s, size_t most
     return status;
 }
 
-wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, bool is_folded,
+wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setup, bool has_units,
                               wb_stream stream, wb_error *err) {
     const wb_plan *plan = setup->plan;
     const wb_cell y_cell = choose_y_cell(plan);
@@ -346,7 +351,7 @@ wb_status wb_gpu_weights_open(wb_gpu_weights *weights, const wb_cuda_setup *setu
     staging s = {.w = wb_alloc_array(most, sizeof *s.w),
                  .bias = wb_alloc_array(most_n, sizeof *s.bias),
                  .stream = stream,
-                 .is_folded = is_folded};
+                 .has_units = has_units};
     weights->norms = wb_alloc_array(2 * (size_t)plan->shape.n_layers, sizeof *weights->norms);
     weights->matrices = wb_alloc_array((size_t)plan->n_matrices, sizeof *weights->matrices);
     wb_status status = WB_OK;
@@ -372,7 +377,7 @@ static void close_matrix(wb_gpu_matrix *m) {
                             m->w_scale,
                             m->bias,
                             m->y_bias,
-                            m->folded,
+                            m->units,
                             m->folded_bias,
                             m->sums,
                             m->x_scale_there,

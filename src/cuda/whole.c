@@ -33,14 +33,15 @@ void wb_gpu_whole_open(wb_gpu *gpu) {
     args->positions = w->positions;
     args->classifier_w = last->w;
     args->classifier_bias = last->bias;
-    args->qkv = args->wide = room->wide;  // the one is read before the other is written
-    args->sums = room->sums;
+    args->qkv = args->wide = room->few_wide;  // the one is read before the other is written
+    args->sums = room->few_sums;
+    args->moments = room->moments;
     args->pre_logits = room->pre_logits;
     args->arrivals = room->arrivals;
     for (int i = 0; i < wb_plan_classifier(gpu->plan); i++) {
         const wb_gpu_matrix *m = &w->matrices[i];
-        args->products[i] = m->folded ? (wb_whole_product){m->folded, m->folded_bias, m->sums}
-                                      : (wb_whole_product){m->w, m->bias, NULL};
+        args->products[i] = m->sums ? (wb_whole_product){m->units, m->folded_bias, m->sums}
+                                    : (wb_whole_product){m->units, m->bias, NULL};
     }
     // The last norm is in the head's product alone.
     args->norms[0] = (wb_whole_norm){w->embedding_norm.gamma, w->embedding_norm.beta};

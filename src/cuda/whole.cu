@@ -9,12 +9,12 @@
 // What counts is how many waits follow each other. So a norm is not computed before its product:
 // with gamma in the columns of w and beta in the bias (wb_launch_fold), of rows s as they are
 //
-//     norm(s) w^T + bias = (s w'^T - mean sum(w')) / deviation + bias'
+//     norm(s) w^T + bias = (s w'^T - mean sum(w')) / deviation(s) + bias'
 //
-// and a row's mean and deviation come out of the tensor cores beside its products. For out and down
-// two blocks are a cluster that has columns of its own and each of them half of k, of out the heads
-// that it attends with; the halves of each sum meet in one of the two. Warps of a block share out
-// k.
+// and who writes a row's cells leaves their sum and that of their squares beside them. For out and
+// down two blocks are a cluster that has columns of its own and each of them half of k, of out the
+// heads that it attends with; the halves of each sum meet in one of the two. Warps of a block share
+// out k. All that a step needs beside the rows is ready before it waits for them.
 //
 // Columns come in units of 8. A unit's rows of w are brought by the copy engine, to one place for
 // each of a layer's matrices: once a block has used it, the next layer's is sent for.
@@ -24,38 +24,86 @@
 
 // ---- Products of norms: qkv, up, and the head's ----
 
-// a <- the lane's share of the rows before their norm.
+// a <- the lane's share of the rows' embeddings.
 template <typename T, int M>
-__device__ static void load_rows(uint4 a[STEPS][M][2], const wb_whole_args &args,
-                                 bool is_embedding) {
+__device__ static void embed_rows(uint4 a[STEPS][M][2], const wb_whole_args &args) {
 #pragma unroll
     for (int i = 0; i < STEPS; i++) {
-        const int k = min(k_of(i), args.d - 8);
+        const int k = min(32 * step_of(i) + 8 * ((int)threadIdx.x % 4), args.d - 8);
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int row = min(row_of(m, half), args.m - 1);
-                a[i][m][half] =
-                    is_embedding ? load_embedding<T>(args, row, k)
-                                 : __ldcg((const uint4 *)((const T *)args.sums + row * args.d + k));
-            }
+            for (int half = 0; half < 2; half++)
+                a[i][m][half] = load_embedding<T, uint4>(args, min(row_of(m, half), args.m - 1), k);
     }
 }
 
-// What the thread's cells become: of qkv and up for the next step, of the head for the classifier.
+// Where a row's key or value is of its 32, so that a lane's share is in one place.
+__device__ inline int place_of_key(int row) {
+    return 8 * (row / 2 % 4) + 2 * (row / 8) + row % 2;
+}
+
+// Where the thread's cells go, NULL if nowhere: of qkv and up for the next step, of the head for
+// the classifier. Values are stored by columns, and zeros where there is no row, for probabilities
+// of zero to multiply.
+template <typename T>
+__device__ static void *target_of(const wb_whole_args &args, const cells &c, int kind,
+                                  bool is_head) {
+    if (!c.is_there) return NULL;
+    if (kind == QKV && !is_head && c.column >= 2 * args.d)
+        return (T *)args.qkv + 32 * c.column + place_of_key(c.row);
+    if (c.row >= args.m || (is_head && args.text[c.row] < 0)) return NULL;
+    if (is_head) return args.pre_logits + (size_t)args.text[c.row] * args.d + c.column;
+    return (T *)(kind == QKV ? args.qkv : args.wide) + place_of_cell(c.row, c.column);
+}
+
 template <typename T>
 __device__ static void store_cells(const wb_whole_args &args, const cells &c, int kind,
-                                   bool is_head, float2 y) {
+                                   bool is_head, void *to, float4 y) {
     if (is_head) {
-        const int text = args.text[c.row];
-        float2 *to = (float2 *)(args.pre_logits + (size_t)text * args.d + c.column);
-        if (text >= 0) __stcg(to, make_float2(fmaxf(y.x, 0.0f), fmaxf(y.y, 0.0f)));
+        __stcg((float4 *)to,
+               make_float4(fmaxf(y.x, 0.0f), fmaxf(y.y, 0.0f), fmaxf(y.z, 0.0f), fmaxf(y.w, 0.0f)));
         return;
     }
-    T *to = kind == QKV ? (T *)args.qkv + c.row * 3 * args.d : (T *)args.wide + c.row * args.d_ff;
-    if (kind == UP) y = make_float2(activate(y.x, args.activation), activate(y.y, args.activation));
-    __stcg((unsigned *)(to + c.column), pack_pair(y.x, y.y, T()));
+    if (kind == UP) y = activate4(y, args.activation);
+    const uint32_t low = pack_pair(y.x, y.y, T()), high = pack_pair(y.z, y.w, T());
+    if (kind == UP || c.column < 2 * args.d) {
+        __stcg((uint2 *)to, make_uint2(low, high));
+        return;
+    }
+    unsigned short *value = (unsigned short *)to;
+    const uint32_t mask = c.row < args.m ? ~0u : 0u;
+    __stcg(value, (unsigned short)(low & mask));
+    __stcg(value + 32, (unsigned short)((low & mask) >> 16));
+    __stcg(value + 64, (unsigned short)(high & mask));
+    __stcg(value + 96, (unsigned short)((high & mask) >> 16));
+}
+
+// The sums of what eight neighbouring threads have.
+__device__ inline float2 sum_eight(float2 x) {
+#pragma unroll
+    for (int i = 1; i < 8; i *= 2) {
+        x.x += __shfl_xor_sync(~0u, x.x, i);
+        x.y += __shfl_xor_sync(~0u, x.y, i);
+    }
+    return x;
+}
+
+// The stats of a row of embeddings, by eight threads: no block has left moments of it.
+template <typename T>
+__device__ static void share_embedding_stats(const wb_whole_args &args) {
+    float2 moments = {0.0f, 0.0f};
+    const int row = min((int)threadIdx.x / 8, args.m - 1);
+#pragma unroll 4
+    for (int k = 4 * ((int)threadIdx.x % 8); k < args.d; k += 32) {
+        const uint2 quad = load_embedding<T, uint2>(args, row, k);
+        const float2 low = unpack_pair<T>(quad.x), high = unpack_pair<T>(quad.y);
+        moments.x += low.x + low.y + high.x + high.y;
+        moments.y += low.x * low.x + low.y * low.y + high.x * high.x + high.y * high.y;
+    }
+    moments = sum_eight(moments);
+    if (threadIdx.x % 8 == 0 && threadIdx.x / 8 < args.m)
+        in_room<float2>(args.room.stats)[row] = stats_of(moments.x, moments.y, args.d);
 }
 
 // Step i: qkv of layer i / 2, up, or after the last layer the head. Leaves the rows' stats behind.
@@ -64,64 +112,71 @@ __device__ static void multiply_norm(const wb_whole_args &args, int i) {
     const bool is_head = i == 2 * args.n_layers;
     const int kind = i % 2 ? UP : QKV;
     const wb_whole_product &product = args.products[2 * i];
-    const place p = place_by_block(args, kind,
-                                   is_head      ? args.d
-                                   : kind == UP ? args.d_ff
-                                                : 3 * args.d);
-    const cells c = cells_of(args, p, 0, 16 * M);
+    const place p = place_by_block(args, 2 * i);
+    const cells c = cells_of(p, 0, 16 * M);
+    const float4 bias = quad_of(product.bias, c), w_sums = quad_of(product.sums, c);
+    void *to = target_of<T>(args, c, kind, is_head);
     float *scratch = in_room<float>(args.room.scratch);
-    float2 *moments = in_room<float2>(args.room.moments);
-    uint4 a[STEPS][M][2];
-    if (i == 0)
-        load_rows<T, M>(a, args, true);
-    else
-        load_rows<T, M>(a, args, false);
-    const float2 bias = pair_of(product.bias, c), w_sums = pair_of(product.sums, c);
-    float sums[UNITS][M][4] = {}, sum[M][4] = {}, square[M][2][4] = {};
-    wait_for(p, i / 2);
+    const T *from = ready(lane_rows<T>(args.sums));
+    uint4 a[STEPS][M][2], b[STEPS][UNITS];
+    wait_for(args, p, i / 2);
 #pragma unroll
-    for (int step = 0; step < STEPS; step++)
-        if (k_of(step) < args.d) {
-            add_moments<T, M>(sum, square, a[step]);
-            if (p.n_units > 0) multiply_step<T, M>(sums, a[step], p, k_of(step));
-        }
-    share_moments<M>(moments, sum, square);
+    for (int step = 0; step < STEPS; step++) load_units(b[step], p, step_of(step), args.d / 32);
+    if (i == 0) {
+        embed_rows<T, M>(a, args);
+        if (threadIdx.x < 8 * 32) share_embedding_stats<T>(args);
+    } else {
+        threads_wait(BEGIN, THREADS);
+#pragma unroll
+        for (int step = 0; step < STEPS; step++)
+            load_step<T, M>(a[step], from, args.m, step, args.d / 32);
+    }
+    float sums[UNITS][M][4] = {};
+#pragma unroll
+    for (int step = 0; step < STEPS; step++) multiply_step<T, M>(sums, a[step], b[step]);
 #pragma unroll
     for (int u = 0; u < UNITS; u++)
 #pragma unroll
         for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
-    __syncthreads();
-    const float2 stats = sum_moments(moments, c.row, args.d);
-    if (c.pair == 0 && threadIdx.x < 16 * M * 4 * UNITS)
-        in_room<float2>(args.room.stats)[c.row] = stats;
-    const float2 share = sum_shares<M>(scratch, c, 0, 1);
-    if (c.is_there)
-        store_cells<T>(args, c, kind, is_head,
-                       make_float2((share.x - stats.x * w_sums.x) * stats.y + bias.x,
-                                   (share.y - stats.x * w_sums.y) * stats.y + bias.y));
-    if (threadIdx.x / 32 != WARPS - 1 || i + 2 > 2 * args.n_layers) return;
-    // After the last layer the place is the head's, with a third of the columns.
-    const bool is_last = i + 2 == 2 * args.n_layers;
-    send_for(is_last ? place_by_block(args, kind, args.d) : p, args.products[2 * i + 4].w, args.d);
+    threads_wait(WITH_STATS, THREADS);
+    if (to) {
+        const float2 stats = in_room<float2>(args.room.stats)[c.row];
+        const float4 share = sum_shares<M, 1>(scratch, c);
+        store_cells<T>(args, c, kind, is_head, to,
+                       make_float4((share.x - stats.x * w_sums.x) * stats.y + bias.x,
+                                   (share.y - stats.x * w_sums.y) * stats.y + bias.y,
+                                   (share.z - stats.x * w_sums.z) * stats.y + bias.z,
+                                   (share.w - stats.x * w_sums.w) * stats.y + bias.w));
+    }
+    threads_arrive(END, THREADS);
 }
 
 // ---- Sums: out and down ----
 
+// The keys that the lane's two rows of 16 see.
+struct keys {
+    int first[2], end[2];
+};
+
+__device__ inline keys keys_of(const wb_whole_args &args, int m) {
+    const uint8_t *first = in_room<uint8_t>(args.room.keys), *end = first + 32;
+    const int row = row_of(m, 0);
+    return {{first[row], first[row + 8]}, {end[row], end[row + 8]}};
+}
+
 // Scores of 16 queries to probabilities that still want to be divided by their sum.
 template <int N>
-__device__ static void soften(float s[N][4], float inverse[2], const uint8_t *first_key,
-                              const uint8_t *end_key, int m, float scale) {
+__device__ static void soften(float s[N][4], float inverse[2], const keys &seen, float scale) {
     float sum[2] = {0.0f, 0.0f}, most[2] = {-INFINITY, -INFINITY};
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int row = row_of(m, half);
-        const int first = first_key[row], end = end_key[row];
 #pragma unroll
         for (int n = 0; n < N; n++)
 #pragma unroll
             for (int j = 2 * half; j < 2 * half + 2; j++) {
                 const int key = 8 * n + 2 * ((int)threadIdx.x % 4) + j % 2;
-                s[n][j] = key >= first && key < end ? s[n][j] * scale : -INFINITY;
+                s[n][j] =
+                    key >= seen.first[half] && key < seen.end[half] ? s[n][j] * scale : -INFINITY;
                 most[half] = fmaxf(most[half], s[n][j]);
             }
         most[half] = row_max(most[half]);
@@ -136,29 +191,24 @@ __device__ static void soften(float s[N][4], float inverse[2], const uint8_t *fi
     for (int half = 0; half < 2; half++) inverse[half] = 1.0f / row_sum(sum[half]);
 }
 
-// o <- 16 queries' attention of one head, not yet divided. The M warps of a head bring its keys and
-// values together, to tiles[2][16 M][D].
+// o <- 16 queries' attention of one head, not yet divided. Of both sides of both products a lane
+// reads its own share from memory. What no row has is not seen, whatever it was.
 template <typename T, int D, int M>
 __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
-                              T *tiles, int head, int m) {
+                              const keys &seen, const T *query, int m) {
     constexpr int N = 2 * M, C = D / 32;
-    const int lane = threadIdx.x % 32, quad = lane % 4, ld = 3 * args.d;
-    const uint8_t *keys = in_room<uint8_t>(args.room.keys);
-    const T *query = (const T *)args.qkv + head * D, *key = query + args.d;
-    T *values = tiles + 16 * M * D;
-    load_tile<T, D>(tiles, key, ld, 16 * M, args.m, lane + 32 * m, 32 * M);
-    load_tile<T, D>(values, key + args.d, ld, 16 * M, args.m, lane + 32 * m, 32 * M);
-    copy_commit();
-    uint4 q[2][C];
+    const T *key = query + 32 * args.d, *value = key + 32 * args.d;
+    uint4 q[2][C], k[N][C], v[D / 8];
 #pragma unroll
-    for (int c = 0; c < C; c++)
+    for (int c = 0; c < C; c++) {
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const int row = min(row_of(m, half), args.m - 1);
-            q[half][c] = __ldcg((const uint4 *)(query + row * ld + 32 * c + 8 * quad));
-        }
-    copy_wait<0>();
-    meet_warps(1 + threadIdx.x / 32 / M, M);
+        for (int half = 0; half < 2; half++)
+            q[half][c] = *(const uint4 *)(query + c * COLUMN_TILES + (2 * m + half) * TILE);
+#pragma unroll
+        for (int n = 0; n < N; n++) k[n][c] = *(const uint4 *)(key + c * COLUMN_TILES + n * TILE);
+    }
+#pragma unroll
+    for (int n = 0; n < D / 8; n++) v[n] = *(const uint4 *)(value + n * TILE);
     float s[N][4] = {};
 #pragma unroll
     for (int c = 0; c < C; c++) {
@@ -166,21 +216,29 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
         const uint32_t first[4] = {x.x, y.x, x.y, y.y}, second[4] = {x.z, y.z, x.w, y.w};
 #pragma unroll
         for (int n = 0; n < N; n++) {
-            const uint4 k = *(const uint4 *)(tiles + tile_at<D>(8 * n + lane / 4, 4 * c + quad));
-            const uint32_t low[2] = {k.x, k.y}, high[2] = {k.z, k.w};
+            const uint32_t low[2] = {k[n][c].x, k[n][c].y}, high[2] = {k[n][c].z, k[n][c].w};
             multiply(s[n], first, low, T());
             multiply(s[n], second, high, T());
         }
     }
-    soften<N>(s, inverse, keys, keys + 32, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
-    multiply_values<T, D, N>(o, s, values, args.m, lane);
+    soften<N>(s, inverse, seen, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
+#pragma unroll
+    for (int j = 0; j < M; j++) {
+        const float *even = s[2 * j], *odd = s[2 * j + 1];
+        const uint32_t p[4] = {pack_pair(even[0], even[1], T()), pack_pair(even[2], even[3], T()),
+                               pack_pair(odd[0], odd[1], T()), pack_pair(odd[2], odd[3], T())};
+#pragma unroll
+        for (int n = 0; n < D / 8; n++) {
+            const uint32_t keys[2] = {j ? v[n].z : v[n].x, j ? v[n].w : v[n].y};
+            multiply(o[n], p, keys, T());
+        }
+    }
 }
 
-// sums += o times the block's columns of attention's output, of the k that are its head's.
+// sums += o times the block's columns of attention's output, from step step of k on.
 template <typename T, int D>
 __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
-                               const float inverse[2], const place &p, int first_k) {
-    const int lane = threadIdx.x % 32;
+                               const float inverse[2], const place &p, int step) {
 #pragma unroll
     for (int c = 0; c < D / 32; c++) {
         uint32_t a[2][4];
@@ -190,166 +248,184 @@ __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
             a[i / 2][2 * (i % 2)] = pack_pair(pair[0] * inverse[0], pair[1] * inverse[0], T());
             a[i / 2][2 * (i % 2) + 1] = pack_pair(pair[2] * inverse[1], pair[3] * inverse[1], T());
         }
+        uint4 b[UNITS];
+        load_units(b, p, step + c, step + c + 1);
 #pragma unroll
         for (int u = 0; u < UNITS; u++) {
-            const int row = UNIT * min(u, p.n_units - 1) + (lane & 7);
-            uint32_t w[4];
-            load_matrices(
-                w, in_room<T>(p.at + row * p.stride + 2 * (first_k + 32 * c + 8 * (lane / 8))));
-            multiply(sums[u], a[0], w, T());
-            multiply(sums[u], a[1], w + 2, T());
+            const uint32_t low[2] = {b[u].x, b[u].y}, high[2] = {b[u].z, b[u].w};
+            multiply(sums[u], a[0], low, T());
+            multiply(sums[u], a[1], high, T());
         }
     }
+}
+
+// Where the lane's share of the first head's queries begins, of the heads that the warp takes.
+template <typename T, int D, int M>
+__device__ static const T *first_query(const wb_whole_args &args) {
+    const int head = first_head_of(args, rank_here()) + threadIdx.x / 32 / M;
+    return (const T *)args.qkv + 32 * D * head + 8 * (threadIdx.x % 32);
 }
 
 // This block's share of the thread's cells of attention's output. Warps take heads of the block
 // and, where there are two, 16 rows each.
 template <typename T, int D, int M>
-__device__ static float2 attention(const wb_whole_args &args, const place &p, int layer,
-                                   const cells &c) {
-    const int warp = threadIdx.x / 32, m = warp % M, first_head = first_head_of(args, rank_here());
-    const int n_heads = first_head_of(args, rank_here() + 1) - first_head;
+__device__ static float4 attention(const wb_whole_args &args, const place &p, const cells &c,
+                                   const keys &seen, const T *query) {
+    const int warp = threadIdx.x / 32, m = warp % M;
+    const int n_heads = first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
     float *scratch = in_room<float>(args.room.scratch), sums[UNITS][4] = {};
-    for (int head = warp / M; head < n_heads; head += WARPS / M) {
+#pragma unroll 1
+    for (int head = warp / M; head < n_heads; head += WARPS / M, query += 32 * D * (WARPS / M)) {
         float o[D / 8][4] = {}, inverse[2];
-        T *tiles = (T *)scratch + 2 * 16 * M * D * (warp / M);
-        attend<T, D, M>(o, inverse, args, tiles, first_head + head, m);
-        wait_for(p, layer);
-        project<T, D>(sums, o, inverse, p, head * D);
-        meet_warps(1 + warp / M, M);  // before the next head's keys
+        attend<T, D, M>(o, inverse, args, seen, query, m);
+        project<T, D>(sums, o, inverse, p, head * D / 32);
     }
-    __syncthreads();  // where keys were, shares are from here on
 #pragma unroll
     for (int u = 0; u < UNITS; u++) share_sums(scratch, sums[u], M * warp + m, u);
-    __syncthreads();
-    return c.row < 16 ? sum_shares<M>(scratch, c, 0, M) : sum_shares<M>(scratch, c, M - 1, M);
+    threads_wait(WITHOUT_STATS, COMPUTING);
+    return sum_shares<M, M>(scratch, c);
 }
 
 // The same of the feed-forward block's.
 template <typename T, int M>
-__device__ static float2 down(const wb_whole_args &args, const place &p, int layer,
-                              const cells &c) {
-    const int part = args.d_ff / CLUSTER;
-    const T *wide = (const T *)args.wide + rank_here() * part;
+__device__ static float4 down(const wb_whole_args &args, const place &p, const cells &c,
+                              const T *from) {
+    const int n_steps = args.d_ff / CLUSTER / 32;
     float *scratch = in_room<float>(args.room.scratch), sums[UNITS][M][4] = {};
     uint4 a[WIDE_STEPS][M][2];
 #pragma unroll
-    for (int i = 0; i < WIDE_STEPS; i++)
+    for (int i = 0; i < WIDE_STEPS; i++) load_step<T, M>(a[i], from, args.m, i, n_steps);
 #pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int row = min(row_of(m, half), args.m - 1);
-                a[i][m][half] =
-                    __ldcg((const uint4 *)(wide + row * args.d_ff + min(k_of(i), part - 8)));
-            }
-    wait_for(p, layer);
-#pragma unroll
-    for (int i = 0; i < WIDE_STEPS; i++)
-        if (k_of(i) < part) multiply_step<T, M>(sums, a[i], p, k_of(i));
+    for (int i = 0; i < WIDE_STEPS; i++) {
+        uint4 b[UNITS];
+        load_units(b, p, step_of(i), n_steps);
+        multiply_step<T, M>(sums, a[i], b);
+    }
 #pragma unroll
     for (int u = 0; u < UNITS; u++)
 #pragma unroll
         for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
-    __syncthreads();
-    return sum_shares<M>(scratch, c, 0, 1);
+    threads_wait(WITHOUT_STATS, COMPUTING);
+    return sum_shares<M, 1>(scratch, c);
 }
 
 // A thread's cells of the sums: those of its own block's half of the rows first, which it adds up,
 // then the other's.
 template <int M>
-__device__ static cells sum_cells(const wb_whole_args &args, const place &p) {
-    return cells_of(args, p, 16 * M / CLUSTER * rank_here(), 16 * M);
+__device__ static cells sum_cells(const place &p) {
+    return cells_of(p, 16 * M / CLUSTER * rank_here(), 16 * M);
 }
 
+// Whether the thread's cells, or those of threads beside it, are of its own block's half.
 template <int M>
-__device__ static bool is_own(const cells &c) {
-    return c.row / (16 * M / CLUSTER) == rank_here();
+__device__ static bool is_own(void) {
+    return threadIdx.x < 8 * 16 * M / CLUSTER;
+}
+
+__device__ inline float4 unpack_quad(uint2 quad, __half) {
+    const float2 low = unpack_pair<__half>(quad.x), high = unpack_pair<__half>(quad.y);
+    return make_float4(low.x, low.y, high.x, high.y);
+}
+
+__device__ inline float4 unpack_quad(uint2 quad, __nv_bfloat16) {
+    const float2 low = unpack_pair<__nv_bfloat16>(quad.x);
+    const float2 high = unpack_pair<__nv_bfloat16>(quad.y);
+    return make_float4(low.x, low.y, high.x, high.y);
 }
 
 // What the thread's own cells are before the first layer.
 template <typename T, int M>
-__device__ static float2 begin_cells(const wb_whole_args &args) {
-    const cells c = sum_cells<M>(args, place_by_cluster(args, OUT));
-    if (!c.is_there || !is_own<M>(c)) return make_float2(0.0f, 0.0f);
-    const T *words = (const T *)args.words + (size_t)args.ids[c.row] * args.d + c.column;
-    const T *positions =
-        (const T *)args.positions + (size_t)args.position[c.row] * args.d + c.column;
-    return unpack_pair<T>(add_pairs(*(const uint32_t *)words, *(const uint32_t *)positions, T()));
+__device__ static float4 begin_cells(const wb_whole_args &args) {
+    const cells c = sum_cells<M>(place_by_cluster(args, OUT));
+    if (!is_own<M>() || !c.is_there || c.row >= args.m) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    return unpack_quad(load_embedding<T, uint2>(args, c.row, c.column), T());
 }
 
 // Where a cell's share from the other block of the cluster arrives, of the block that adds it up.
 template <int M>
-__device__ static float *inbox_of(const wb_whole_args &args, const cells &c) {
-    return in_room<float>(args.room.inbox) + c.row % (16 * M / CLUSTER) * UNIT * UNITS + 2 * c.pair;
+__device__ static float4 *inbox_of(const wb_whole_args &args, const cells &c) {
+    return in_room<float4>(args.room.inbox) + c.row % (16 * M / CLUSTER) * (UNIT * UNITS / 4) +
+           c.quad;
 }
 
 // mine to the other block of the cluster.
 template <int M>
-__device__ static void send_share(const wb_whole_args &args, const cells &c, float2 mine) {
+__device__ static void send_share(const wb_whole_args &args, const cells &c, float4 mine) {
     uint32_t cell, flag;
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(cell)
                  : "r"(shared_address(inbox_of<M>(args, c))), "r"(rank_here() ^ 1));
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(flag)
-                 : "r"(shared_address(in_room<char>(args.room.flags + 8 * INBOX))),
-                   "r"(rank_here() ^ 1));
+                 : "r"(shared_address(flag_of(args, INBOX))), "r"(rank_here() ^ 1));
     asm volatile(
-        "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(
-            cell),
-        "f"(mine.x), "f"(mine.y), "r"(flag)
+        "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, "
+        "[%5];" ::"r"(cell),
+        "f"(mine.x), "f"(mine.y), "f"(mine.z), "f"(mine.w), "r"(flag)
         : "memory");
+}
+
+// The moments of the thread's row and the block's columns, from the eight threads that have them.
+__device__ inline void store_moments(const wb_whole_args &args, const cells &c, float4 x) {
+    const float2 moments = sum_eight(
+        make_float2(x.x + x.y + x.z + x.w, x.x * x.x + x.y * x.y + x.z * x.z + x.w * x.w));
+    if (c.quad == 0 && c.row < args.m)
+        __stcg((float2 *)args.moments + 32 * (blockIdx.x / CLUSTER) + c.row, moments);
 }
 
 // Step i: attention's output of layer i / 2, or the feed-forward block's, by the clusters that have
 // columns of it. sums <- both blocks' shares of each cell + bias + the norm of what was there
 // before. A cell is always the same thread's, which knows what that was: *was, then what it is.
 template <typename T, int D, int M>
-__device__ static void add_up(const wb_whole_args &args, int i, float2 *was) {
+__device__ static void add_up(const wb_whole_args &args, int i, float4 *was) {
     const wb_whole_product &product = args.products[2 * i + 1];
-    const place p = place_by_cluster(args, i % 2 ? DOWN : OUT);
-    if (p.n_units == 0) return;
-    const cells c = sum_cells<M>(args, p);
-    const float2 bias = pair_of(product.bias, c), gamma = pair_of(args.norms[i].gamma, c);
-    const float2 beta = pair_of(args.norms[i].beta, c);
-    const int rows = 16 * M / CLUSTER, n_rows = max(0, min(rows, args.m - rows * rank_here()));
-    if (threadIdx.x == 0)
-        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                         shared_address(in_room<char>(args.room.flags + 8 * INBOX))),
-                     "r"(n_rows * p.n_units * UNIT * 4)
-                     : "memory");
-    const float2 mine =
-        i % 2 ? down<T, M>(args, p, i / 2, c) : attention<T, D, M>(args, p, i / 2, c);
-    if (c.is_there && !is_own<M>(c)) send_share<M>(args, c, mine);
-    if (threadIdx.x / 32 == WARPS - 1 && i + 2 < 2 * args.n_layers)
-        send_for(p, args.products[2 * i + 5].w, i % 2 ? args.d_ff : args.d);
-    if (!c.is_there || !is_own<M>(c)) return;
-    wait_for(args.room.flags + 8 * INBOX, i);
+    const place p = place_by_cluster(args, 2 * i + 1);
+    const cells c = sum_cells<M>(p);
+    const bool is_there = c.is_there && c.row < args.m;
+    const float4 bias = quad_of(product.bias, c), gamma = quad_of(args.norms[i].gamma, c);
+    const float4 beta = quad_of(args.norms[i].beta, c);
     const float2 stats = in_room<float2>(args.room.stats)[c.row];
-    const float2 other = *(const float2 *)inbox_of<M>(args, c);
-    const float x = (was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x + mine.x + other.x;
-    const float y = (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y + mine.y + other.y;
-    const uint32_t pair = pack_pair(x, y, T());
-    __stcg((unsigned *)((T *)args.sums + c.row * args.d + c.column), pair);
-    *was = unpack_pair<T>(pair);
+    float4 x = make_float4((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
+                           (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y,
+                           (was->z - stats.x) * stats.y * gamma.z + beta.z + bias.z,
+                           (was->w - stats.x) * stats.y * gamma.w + beta.w + bias.w);
+    const keys seen = keys_of(args, threadIdx.x / 32 % M);
+    const T *from = i % 2 ? lane_rows<T>((const T *)args.wide + 16 * args.d_ff * rank_here())
+                          : first_query<T, D, M>(args);
+    from = ready(from);
+    if (threadIdx.x == 0 && p.n_units > 0) {
+        const int n_rows = 16 * M / CLUSTER;
+        barrier_expect(flag_of(args, INBOX), max(0, min(n_rows, args.m - n_rows * rank_here())) *
+                                                 p.n_units * UNIT * (int)sizeof(float));
+    }
+    wait_for(args, p, i / 2);
+    threads_wait(BEGIN, THREADS);
+    if (p.n_units > 0) {
+        const float4 mine =
+            i % 2 ? down<T, M>(args, p, c, from) : attention<T, D, M>(args, p, c, seen, from);
+        if (is_own<M>()) {
+            barrier_wait_cluster(flag_of(args, INBOX), i & 1);
+            *was = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+            if (is_there) {
+                x = add(x, add(mine, *inbox_of<M>(args, c)));
+                const uint2 quad = make_uint2(pack_pair(x.x, x.y, T()), pack_pair(x.z, x.w, T()));
+                __stcg((uint2 *)((T *)args.sums + place_of_cell(c.row, c.column)), quad);
+                *was = unpack_quad(quad, T());
+            }
+            store_moments(args, c, *was);
+        } else if (is_there) {
+            send_share<M>(args, c, mine);
+        }
+    }
+    threads_arrive(END, THREADS);
 }
 
 // ---- The classifier, and all of it ----
 
-// logits <- the classifier over what the blocks left in pre_logits, by the last block to arrive.
+// logits <- the classifier over what the blocks left in pre_logits.
 __device__ inline void classify(const wb_whole_args &args) {
-    __shared__ bool is_last;
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        const uint32_t all = (4u * args.n_layers + 1u) * gridDim.x;
-        is_last = arrive(args.arrivals) + 1 == all;
-        if (is_last) *args.arrivals = 0;  // for the next launch
-    }
-    __syncthreads();
-    if (!is_last) return;
     const int lane = threadIdx.x % 32, n = args.n_texts * args.n_labels;
-    for (int i = threadIdx.x / 32; i < n; i += WARPS) {
+    for (int i = threadIdx.x / 32; i < n; i += THREADS / 32) {
         const int text = i / args.n_labels, label = i % args.n_labels;
         float sum = 0.0f;
         for (int column = lane; column < args.d; column += 32)
@@ -361,20 +437,31 @@ __device__ inline void classify(const wb_whole_args &args) {
 }
 
 template <typename T, int D, int M>
-__device__ static void forward(const wb_whole_args &args) {
-    open_room(args);
-    fetch_vectors(args);
-    float2 was = {0.0f, 0.0f};
-    meet_cluster();  // no block writes to another that has not begun
+__device__ static void compute(const wb_whole_args &args, float4 was) {
 #pragma unroll 1
     for (int i = 0;; i++) {
         multiply_norm<T, M>(args, i);
-        if (i == 2 * args.n_layers) break;
-        if (i == 0) was = begin_cells<T, M>(args);
-        meet(args.arrivals, 2 * i + 1);
+        if (i == 2 * args.n_layers) return;
         add_up<T, D, M>(args, i, &was);
-        meet(args.arrivals, 2 * i + 2);
     }
+}
+
+template <typename T, int D, int M>
+__device__ static void forward(const wb_whole_args &args) {
+    __shared__ bool is_last;
+    open_room(args);
+    fetch_vectors(args);
+    const float4 was = begin_cells<T, M>(args);
+    meet_cluster();  // no block writes to another that has not begun
+    if (threadIdx.x < COMPUTING) {
+        compute<T, D, M>(args, was);
+    } else {
+        const bool is_mine = serve(args);
+        if (threadIdx.x == COMPUTING) is_last = is_mine;
+    }
+    __syncthreads();
+    if (!is_last) return;
+    if (threadIdx.x == 0) *args.arrivals = 0;  // for the next launch
     classify(args);
 }
 
@@ -392,32 +479,26 @@ static int ceil_div(int a, int b) {
     return (a + b - 1) / b;
 }
 
-// A place for each matrix; the warps' shares of sums, [WARPS M][16][8 UNITS] floats, or keys and
-// values of the block's heads; the warps' shares of each row's sum and sum of squares, [WARPS][32]
-// pairs; [32] pairs of mean and 1 / deviation; the other block's shares of this one's rows, [8 M][8
-// UNITS]; the rows that each row attends to, [2][32] bytes; a flag for each place and for the
-// other's shares.
+// A place for each matrix; the warps' shares of sums, [WARPS][16 M][8 UNITS] floats; [32] pairs of
+// mean and 1 / deviation; the other block's shares of this one's rows, [8 M][8 UNITS]; the rows
+// that each row attends to, [2][32] bytes; a flag for each place and for the other's shares.
 static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
-    const int n_blocks = args->n_clusters * CLUSTER, d = args->d, part = args->d_ff / CLUSTER;
-    const int most_heads = ceil_div(args->n_heads, CLUSTER);
+    const int n_blocks = args->n_clusters * CLUSTER, d = args->d;
     const int n_units[4] = {ceil_div(3 * d / UNIT, n_blocks), UNITS,
                             ceil_div(args->d_ff / UNIT, n_blocks), UNITS};
-    const int k[4] = {d, most_heads * args->d_head, d, part};
+    const int k[4] = {d, ceil_div(args->n_heads, CLUSTER) * args->d_head, d, args->d_ff / CLUSTER};
     int at = 0;
     for (int i = 0; i < 4; i++) {
         room->at[i] = at;
-        room->stride[i] = 2 * k[i] + (i == OUT ? PAD_MATRICES : PAD_QUADS);
         room->most_units[i] = n_units[i];
-        at += n_units[i] * UNIT * room->stride[i];
+        at += n_units[i] * UNIT * k[i] * 2;
     }
-    const int sums = WARPS * 32 * UNIT * UNITS * 4, keys = WARPS / 2 * 2 * 32 * args->d_head * 2;
     room->scratch = at;
-    room->moments = room->scratch + (sums > keys ? sums : keys);
-    room->stats = room->moments + WARPS * 32 * 8;
+    room->stats = room->scratch + WARPS * 32 * UNIT * UNITS * 4;
     room->inbox = room->stats + 32 * 8;
     room->keys = room->inbox + 32 / CLUSTER * UNIT * UNITS * 4;
     room->flags = room->keys + 64;
-    room->n_bytes = room->flags + 8 * N_PLACES;
+    room->n_bytes = room->flags + 8 * N_FLAGS;
 }
 
 template <typename T>
@@ -459,8 +540,15 @@ static bool has_shape(const wb_whole_args *args) {
            (args->cell == WB_CELL_F16 || args->cell == WB_CELL_BF16);
 }
 
+// As many layers as half of the cache holds: forward after forward they come from there.
+static int count_kept(const wb_whole_args *args, int cache_bytes) {
+    const size_t d = (size_t)args->d, layer_bytes = 2 * (4 * d * d + 2 * d * (size_t)args->d_ff);
+    const size_t n = (size_t)cache_bytes / 2 / layer_bytes;
+    return 4 * (n < (size_t)args->n_layers ? (int)n : args->n_layers);
+}
+
 bool wb_whole_prepare(wb_whole_args *args) {
-    int device = 0, major = 0, most_shared = 0, n_multiprocessors = 0;
+    int device = 0, major = 0, most_shared = 0, n_multiprocessors = 0, cache_bytes = 0;
     cudaError_t code = cudaGetDevice(&device);
     if (!code) code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (!code)
@@ -468,7 +556,9 @@ bool wb_whole_prepare(wb_whole_args *args) {
             cudaDeviceGetAttribute(&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     if (!code)
         code = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
+    if (!code) code = cudaDeviceGetAttribute(&cache_bytes, cudaDevAttrL2CacheSize, device);
     if (code || major != 9) return false;
+    args->n_kept = count_kept(args, cache_bytes);
     args->n_clusters = n_multiprocessors / CLUSTER;
     lay_out(&args->room, args);
     if (!has_shape(args)) return false;

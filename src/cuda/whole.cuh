@@ -5,27 +5,30 @@
 #ifndef WB_CUDA_WHOLE_CUH
 #define WB_CUDA_WHOLE_CUH
 
-#include "cuda/tile.cuh"
+#include "cuda/hopper.cuh"
 
 enum {
-    WARPS = 12,  // k = 768 comes out even
-    THREADS = 32 * WARPS,
+    WARPS = 12,  // that compute; k = 768 comes out even
+    COMPUTING = 32 * WARPS,
+    THREADS = COMPUTING + 32,  // and one that meets other blocks and sends for weights
     CLUSTER = 2,
-    UNIT = 8,        // columns
-    UNITS = 3,       // at most, of a block and a matrix
-    STEPS = 2,       // of 32 k, at most, of a warp where k is d_model
-    WIDE_STEPS = 4,  // where it is a block's part of d_ff
+    UNIT = 8,          // columns
+    UNITS = 3,         // at most, of a block and a matrix
+    STEP_BYTES = 512,  // of a unit and 32 k: 16 a lane
+    STEPS = 2,         // of 32 k, at most, of a warp where k is d_model
+    WIDE_STEPS = 4,    // where it is a block's part of d_ff
     MOST_D = 32 * WARPS * STEPS,
     MOST_D_FF = 32 * WARPS * WIDE_STEPS * CLUSTER
 };
 
-enum { QKV, OUT, UP, DOWN, INBOX, N_PLACES };
+enum { QKV, OUT, UP, DOWN, INBOX, N_FLAGS };
+
+// Barriers of a block's warps. At two of them a step begins and ends for the warp that does not
+// compute; in the middle of a step the others share their sums, with the rows' stats that it has
+// for them or among themselves.
+enum { BEGIN = 1, END, WITH_STATS, WITHOUT_STATS };
 
 // ---- What lies in shared memory ----
-
-// 64 bytes more than a multiple of 128 where lanes read 16 bytes each of 8 rows and 4 places, 16
-// more where ldmatrix reads 16 bytes each of 8 rows.
-enum { PAD_QUADS = 64, PAD_MATRICES = 16 };
 
 extern __shared__ uint4 shared_memory[];
 
@@ -34,117 +37,111 @@ __device__ inline T *in_room(int at) {
     return (T *)((unsigned char *)shared_memory + at);
 }
 
+__device__ inline uint64_t *flag_of(const wb_whole_args &args, int i) {
+    return in_room<uint64_t>(args.room.flags) + i;
+}
+
 __device__ inline int rank_here(void) {
     return (int)blockIdx.x % CLUSTER;
 }
 
-// One matrix's share of this block: 8 n_units rows of w, of each n_bytes from byte first_byte on.
-// Unit u is the matrix's unit first + u step.
+// One matrix's share of this block: n_units units of w from unit first on; of each unit_bytes of
+// them n_bytes from byte first_byte on.
 struct place {
-    int at, stride, flag, n_units, first, step, first_byte, n_bytes;
+    int kind, at, n_units, first, unit_bytes, first_byte, n_bytes;
 };
-
-// A matrix of n columns, shared out among all blocks.
-__device__ inline place place_by_block(const wb_whole_args &args, int kind, int n) {
-    const int n_units = n / UNIT, block = (int)blockIdx.x, step = (int)gridDim.x;
-    int n_here = 0;
-    for (int i = 0; i < UNITS; i++) n_here += block + i * step < n_units;
-    return {args.room.at[kind],
-            args.room.stride[kind],
-            args.room.flags + 8 * kind,
-            n_here,
-            block,
-            step,
-            0,
-            2 * args.d};
-}
 
 __device__ inline int first_head_of(const wb_whole_args &args, int rank) {
     return args.n_heads * rank / CLUSTER;
 }
 
-// A matrix of d columns, shared out among clusters, to as few as can hold them, since each reads
+// Of qkv, up and the head's product: columns shared out among all blocks.
+__device__ inline place place_by_block(const wb_whole_args &args, int product) {
+    const int kind = product % 4, is_head = product == 4 * args.n_layers;
+    const int n = is_head ? args.d : kind == UP ? args.d_ff : 3 * args.d;
+    const int first = n / UNIT * (int)blockIdx.x / (int)gridDim.x, n_bytes = 2 * UNIT * args.d;
+    const int end = n / UNIT * ((int)blockIdx.x + 1) / (int)gridDim.x;
+    return {kind, args.room.at[kind], end - first, first, n_bytes, 0, n_bytes};
+}
+
+// Of out and down: columns shared out among clusters, to as few as can hold them, since each reads
 // all rows; of k each block has a part.
-__device__ inline place place_by_cluster(const wb_whole_args &args, int kind) {
-    const int begin = (int)blockIdx.x / CLUSTER * UNITS, rank = rank_here();
+__device__ inline place place_by_cluster(const wb_whole_args &args, int product) {
+    const int kind = product % 4, begin = (int)blockIdx.x / CLUSTER * UNITS, rank = rank_here();
     const int first_head = first_head_of(args, rank), part = args.d_ff / CLUSTER;
-    const int first = kind == OUT ? first_head * args.d_head : rank * part;
+    const int first_k = kind == OUT ? first_head * args.d_head : rank * part;
     const int k = kind == OUT ? (first_head_of(args, rank + 1) - first_head) * args.d_head : part;
-    return {args.room.at[kind],
-            args.room.stride[kind],
-            args.room.flags + 8 * kind,
+    return {kind,
+            args.room.at[kind],
             max(0, min(UNITS, args.d / UNIT - begin)),
             begin,
-            1,
-            2 * first,
-            2 * k};
+            2 * UNIT * (kind == OUT ? args.d : args.d_ff),
+            2 * UNIT * first_k,
+            2 * UNIT * k};
 }
 
 // ---- Weights on their way ----
 
-// By one warp: the block's share of w[n, k] to its place. Weights are read once a forward: they are
-// the first to leave the cache again.
-__device__ inline void send_for(const place &p, const void *w, int k) {
-    const int lane = threadIdx.x % 32, n_rows = UNIT * p.n_units;
-    const uint32_t flag = shared_address(in_room<uint64_t>(p.flag));
-    if (n_rows == 0 || p.n_bytes == 0) return;
+// A block's share of a product's matrix on its way to its place, in copies that one thread begins
+// one at a time. What the cache cannot keep until the next forward is the first to leave it.
+struct sending {
+    const unsigned char *from;
+    int to, n_copies, n_bytes, stride;
+    uint64_t *flag;
+    bool is_kept;
+};
+
+__device__ inline sending send_for(const wb_whole_args &args, int product) {
+    if (product > 4 * args.n_layers) return {};
+    const place p = product % 2 ? place_by_cluster(args, product) : place_by_block(args, product);
+    if (p.n_units == 0 || p.n_bytes == 0) return {};
+    uint64_t *flag = flag_of(args, p.kind);
+    barrier_expect(flag, p.n_units * p.n_bytes);
+    const unsigned char *from = (const unsigned char *)args.products[product].units +
+                                (size_t)p.first * p.unit_bytes + p.first_byte;
+    const bool is_kept = product < args.n_kept;
+    if (p.n_bytes == p.unit_bytes) return {from, p.at, 1, p.n_units * p.n_bytes, 0, flag, is_kept};
+    return {from, p.at, p.n_units, p.n_bytes, p.unit_bytes, flag, is_kept};
+}
+
+__device__ inline void send_next(sending *s) {
+    if (s->n_copies == 0) return;
     uint64_t policy;
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-    if (lane == 0)
-        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(flag),
-                     "r"(n_rows * p.n_bytes)
-                     : "memory");
-    __syncwarp();
-    if (lane >= n_rows) return;  // UNITS units are less than a warp
-    const size_t row = (size_t)UNIT * (p.first + lane / UNIT * p.step) + lane % UNIT;
+    if (s->is_kept)
+        asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+    else
+        asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
-        "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(in_room<char>(p.at + lane * p.stride))),
-        "l"((const unsigned char *)w + row * 2 * k + p.first_byte), "r"(p.n_bytes), "r"(flag),
-        "l"(policy)
+        "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(in_room<char>(s->to))),
+        "l"(s->from), "r"(s->n_bytes), "r"(shared_address(s->flag)), "l"(policy)
         : "memory");
+    s->from += s->stride, s->to += s->n_bytes, s->n_copies--;
 }
 
-// Until what the flag stands for has come for the i-th time, from 0.
-__device__ inline void wait_for(int flag, int i) {
-    const uint32_t address = shared_address(in_room<uint64_t>(flag));
-    uint32_t is_done = 0;
-    while (!is_done)
-        asm volatile(
-            "{\n\t.reg .pred p;\n\t"
-            "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n\t"
-            "selp.u32 %0, 1, 0, p;\n\t}"
-            : "=r"(is_done)
-            : "r"(address), "r"(i & 1)
-            : "memory");
+// Until they have come for the i-th time, from 0.
+__device__ inline void wait_for(const wb_whole_args &args, const place &p, int i) {
+    if (p.n_units > 0 && p.n_bytes > 0) barrier_wait(flag_of(args, p.kind), i & 1);
 }
 
-__device__ inline void wait_for(const place &p, int i) {
-    if (p.n_units > 0 && p.n_bytes > 0) wait_for(p.flag, i);
-}
-
-// Flags and keys, and the first layer's weights on their way.
+// Flags and keys, and the first layer's weights on their way. The block's next barrier is before
+// any use of them.
 __device__ inline void open_room(const wb_whole_args &args) {
     const int t = threadIdx.x;
-    if (t == 0) {
-        for (int i = 0; i < N_PLACES; i++)
-            asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(
-                             shared_address(in_room<uint64_t>(args.room.flags + 8 * i)))
-                         : "memory");
-        asm volatile("fence.mbarrier_init.release.cluster;\n\tfence.proxy.async.shared::cta;" ::
-                         : "memory");
+    if (t == COMPUTING) {
+        for (int i = 0; i < N_FLAGS; i++) barrier_init(flag_of(args, i), 1);
+        barrier_publish();
+#pragma unroll 1
+        for (int product = 0; product < 4; product++) {
+            sending s = send_for(args, product);
+            while (s.n_copies > 0) send_next(&s);
+        }
     }
-    __syncthreads();
     if (t < 32) {
-        send_for(place_by_block(args, QKV, 3 * args.d), args.products[0].w, args.d);
-        send_for(place_by_cluster(args, OUT), args.products[1].w, args.d);
-        send_for(place_by_block(args, UP, args.d_ff), args.products[2].w, args.d);
-        send_for(place_by_cluster(args, DOWN), args.products[3].w, args.d_ff);
-    } else if (t < 64) {
         uint8_t *keys = in_room<uint8_t>(args.room.keys);
-        const int row = min(t - 32, args.m - 1);
-        keys[t - 32] = args.first_key[row];
-        keys[t] = args.end_key[row];
+        const int row = min(t, args.m - 1);
+        keys[t] = args.first_key[row];
+        keys[32 + t] = args.end_key[row];
     }
 }
 
@@ -167,9 +164,11 @@ __device__ inline void fetch_vectors(const wb_whole_args &args) {
             asm volatile("prefetch.global.L2 [%0];" ::"l"(arrays[k] + line));
 }
 
-// ---- Blocks meeting ----
+// ---- Blocks meeting, by the warp of each that does not compute: the others arrive at the end of a
+// step, make the next one ready and wait at its beginning ----
 
-// Counts this block; what its threads have written is seen by whoever sees the count.
+// Counts this block, and says how many were there before; what its threads have written before
+// their barrier is seen by whoever sees the count.
 __device__ inline uint32_t arrive(uint32_t *arrivals) {
     uint32_t before;
     asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
@@ -179,30 +178,76 @@ __device__ inline uint32_t arrive(uint32_t *arrivals) {
     return before;
 }
 
-// Until all blocks have come here for the number-th time, from 1.
-__device__ inline void meet(uint32_t *arrivals, int number) {
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        const uint32_t target = (uint32_t)number * gridDim.x;
-        uint32_t seen = arrive(arrivals) + 1;
-        while (seen < target)
-            asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
-                         : "=r"(seen)
-                         : "l"(arrivals)
-                         : "memory");
-    }
-    __syncthreads();
+// Mean and 1 / deviation of a row.
+__device__ inline float2 stats_of(float sum, float square, int d) {
+    const float scale = __fdividef(1.0f, (float)d), mean = sum * scale;
+    const float variance = fmaxf(square * scale - mean * mean, 0.0f);
+    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
 }
 
-// The same of a cluster's threads.
+// By one warp: the stats of all rows, from the moments that blocks have left.
+__device__ inline void share_stats(const wb_whole_args &args) {
+    const int row = threadIdx.x % 32;
+    float2 sum = {0.0f, 0.0f};
+#pragma unroll
+    for (int i = 0; i < MOST_D / (UNIT * UNITS); i++) {
+        const float2 part = __ldcg((const float2 *)args.moments + 32 * i + row);
+        sum.x += part.x, sum.y += part.y;
+    }
+    in_room<float2>(args.room.stats)[row] = stats_of(sum.x, sum.y, args.d);
+}
+
+// All steps of the warp that does not compute: step i is product i's. Weights for the place of the
+// step's matrix are sent for once the block is counted: before that, they would hold up the count.
+// Returns in the first lane whether this block was the last to end the last step.
+__device__ inline bool serve(const wb_whole_args &args) {
+    const bool is_first = threadIdx.x % 32 == 0;
+    uint32_t seen = 0, all = 0;
+#pragma unroll 1
+    for (int i = 0; i <= 4 * args.n_layers; i++) {
+        if (i > 0 && i % 2 == 0) share_stats(args);
+        if (i % 2 == 0) threads_arrive(WITH_STATS, THREADS);
+        threads_wait(END, THREADS);
+        all += gridDim.x;
+        if (is_first) {
+            seen = arrive(args.arrivals) + 1;
+            sending s = send_for(args, i + 4);
+            while (i < 4 * args.n_layers && (seen < all || s.n_copies > 0)) {
+                send_next(&s);
+                if (seen < all)
+                    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+                                 : "=r"(seen)
+                                 : "l"(args.arrivals)
+                                 : "memory");
+            }
+        }
+        __syncwarp();
+        if (i < 4 * args.n_layers) threads_arrive(BEGIN, THREADS);
+    }
+    return is_first && seen == all;
+}
+
+// p as it is here: the compiler puts off past a wait what it can.
+template <typename T>
+__device__ inline const T *ready(const T *p) {
+    asm volatile("" : "+l"(p));
+    return p;
+}
+
+// Until all threads of a cluster are here, where a fence has seen to what they have written.
 __device__ inline void meet_cluster(void) {
     asm volatile(
-        "barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
+        "barrier.cluster.arrive.relaxed.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
             : "memory");
 }
 
-__device__ inline void meet_warps(int name, int n_warps) {
-    asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(32 * n_warps) : "memory");
+// ---- Rows in memory: 32 columns at a time, of these 8 rows, so that a warp reads in one piece
+// what it multiplies with ----
+
+enum { TILE = 8 * 32, COLUMN_TILES = 4 * TILE };
+
+__device__ inline int place_of_cell(int row, int column) {
+    return column / 32 * COLUMN_TILES + row / 8 * TILE + row % 8 * 32 + column % 32;
 }
 
 // ---- Products ----
@@ -213,8 +258,28 @@ __device__ inline int row_of(int m, int half) {
     return 16 * m + 8 * half + (int)threadIdx.x % 32 / 4;
 }
 
-__device__ inline int k_of(int i) {
-    return 32 * ((int)threadIdx.x / 32 + WARPS * i) + 8 * ((int)threadIdx.x % 4);
+__device__ inline int step_of(int i) {
+    return ((int)threadIdx.x / 32 + (int)blockIdx.x) % WARPS + WARPS * i;
+}
+
+// Where the lane's share of the warp's first step begins.
+template <typename T>
+__device__ inline const T *lane_rows(const void *rows) {
+    return (const T *)rows + step_of(0) * COLUMN_TILES + 8 * (threadIdx.x % 32);
+}
+
+// a <- the lane's share of step i; zeros from step n_steps on, and where there is no row.
+template <typename T, int M>
+__device__ inline void load_step(uint4 a[M][2], const T *from, int n_rows, int i, int n_steps) {
+    const uint4 none = {0, 0, 0, 0};
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+            a[m][half] = step_of(i) < n_steps && row_of(m, half) < n_rows
+                             ? __ldcg((const uint4 *)(from + WARPS * COLUMN_TILES * i +
+                                                      (2 * m + half) * TILE))
+                             : none;
 }
 
 template <typename T>
@@ -233,28 +298,39 @@ __device__ inline uint32_t add_pairs(uint32_t a, uint32_t b, __nv_bfloat16) {
     return *(const uint32_t *)&sum;
 }
 
-// Eight cells of a row's sum of both embeddings.
-template <typename T>
-__device__ inline uint4 load_embedding(const wb_whole_args &args, int row, int column) {
-    const uint4 a =
-        *(const uint4 *)((const T *)args.words + (size_t)args.ids[row] * args.d + column);
-    const uint4 b =
-        *(const uint4 *)((const T *)args.positions + (size_t)args.position[row] * args.d + column);
-    return make_uint4(add_pairs(a.x, b.x, T()), add_pairs(a.y, b.y, T()), add_pairs(a.z, b.z, T()),
-                      add_pairs(a.w, b.w, T()));
+// Cells of a row's sum of both embeddings: a V holds some of them in pairs.
+template <typename T, typename V>
+__device__ inline V load_embedding(const wb_whole_args &args, int row, int column) {
+    V a = *(const V *)((const T *)args.words + (size_t)args.ids[row] * args.d + column);
+    const V b =
+        *(const V *)((const T *)args.positions + (size_t)args.position[row] * args.d + column);
+    uint32_t *sum = (uint32_t *)&a;
+#pragma unroll
+    for (size_t i = 0; i < sizeof(V) / 4; i++)
+        sum[i] = add_pairs(sum[i], ((const uint32_t *)&b)[i], T());
+    return a;
+}
+
+// What a lane multiplies with in step step of each unit; zeros from step n_steps on. Where a block
+// has fewer units, its last again: what becomes of that, nobody looks at.
+__device__ inline void load_units(uint4 b[UNITS], const place &p, int step, int n_steps) {
+    const unsigned char *w =
+        in_room<unsigned char>(p.at + min(step, n_steps - 1) * STEP_BYTES + threadIdx.x % 32 * 16);
+    const uint4 none = {0, 0, 0, 0};
+#pragma unroll
+    for (int u = 0; u < UNITS; u++) {
+        b[u] = *(const uint4 *)(w + max(0, min(u, p.n_units - 1)) * p.n_bytes);
+        if (step >= n_steps) b[u] = none;
+    }
 }
 
 // sums += the lane's rows times 32 k of each unit.
 template <typename T, int M>
-__device__ inline void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2], const place &p,
-                                     int k) {
-    const unsigned char *w =
-        in_room<unsigned char>(p.at + (threadIdx.x % 32 / 4) * p.stride + 2 * k);
+__device__ inline void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2],
+                                     const uint4 b[UNITS]) {
 #pragma unroll
     for (int u = 0; u < UNITS; u++) {
-        // Where a block has fewer units, its last again: what becomes of that, nobody looks at.
-        const uint4 b = *(const uint4 *)(w + UNIT * min(u, p.n_units - 1) * p.stride);
-        const uint32_t low[2] = {b.x, b.y}, high[2] = {b.z, b.w};
+        const uint32_t low[2] = {b[u].x, b[u].y}, high[2] = {b[u].z, b[u].w};
 #pragma unroll
         for (int m = 0; m < M; m++) {
             const uint32_t first[4] = {a[m][0].x, a[m][1].x, a[m][0].y, a[m][1].y};
@@ -265,65 +341,6 @@ __device__ inline void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2
     }
 }
 
-__device__ inline uint32_t ones(__half) {
-    return 0x3c003c00u;
-}
-
-__device__ inline uint32_t ones(__nv_bfloat16) {
-    return 0x3f803f80u;
-}
-
-// sum[m] += the rows' sums, square[m][half] += the products of all rows of 16 with the eight of a
-// half, a left side's registers being a right side's as well. Columns of sum are alike; of square a
-// lane's own rows are on the diagonal.
-template <typename T, int M>
-__device__ inline void add_moments(float sum[M][4], float square[M][2][4], const uint4 a[M][2]) {
-    const uint32_t one[2] = {ones(T()), ones(T())};
-#pragma unroll
-    for (int m = 0; m < M; m++) {
-        const uint32_t first[4] = {a[m][0].x, a[m][1].x, a[m][0].y, a[m][1].y};
-        const uint32_t second[4] = {a[m][0].z, a[m][1].z, a[m][0].w, a[m][1].w};
-        multiply(sum[m], first, one, T());
-        multiply(sum[m], second, one, T());
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const uint32_t low[2] = {a[m][half].x, a[m][half].y};
-            const uint32_t high[2] = {a[m][half].z, a[m][half].w};
-            multiply(square[m][half], first, low, T());
-            multiply(square[m][half], second, high, T());
-        }
-    }
-}
-
-// The warp's share of each row's moments, from the lane that has the diagonal.
-template <int M>
-__device__ inline void share_moments(float2 *moments, const float sum[M][4],
-                                     const float square[M][2][4]) {
-    const int warp = threadIdx.x / 32, row = threadIdx.x % 32 / 4, quad = threadIdx.x % 4;
-    if (quad != row / 2) return;
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const float even = square[m][half][2 * half], odd = square[m][half][2 * half + 1];
-            moments[32 * warp + row_of(m, half)] =
-                make_float2(sum[m][2 * half], row % 2 ? odd : even);
-        }
-}
-
-// Mean and 1 / deviation of a row, from all warps' shares.
-__device__ inline float2 sum_moments(const float2 *moments, int row, int d) {
-    float2 sum = {0.0f, 0.0f};
-#pragma unroll
-    for (int warp = 0; warp < WARPS; warp++) {
-        const float2 share = moments[32 * warp + row];
-        sum.x += share.x, sum.y += share.y;
-    }
-    const float scale = __fdividef(1.0f, (float)d), mean = sum.x * scale;
-    const float variance = fmaxf(sum.y * scale - mean * mean, 0.0f);
-    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
-}
-
 // A warp's share of the sums of 16 rows to where each thread finds those of its cells.
 __device__ inline void share_sums(float *scratch, const float sums[4], int tile, int u) {
     const int lane = threadIdx.x % 32;
@@ -332,39 +349,40 @@ __device__ inline void share_sums(float *scratch, const float sums[4], int tile,
     *(float2 *)(to + 8 * UNIT * UNITS) = make_float2(sums[2], sums[3]);
 }
 
-// Two neighbouring cells of a product's result, a thread's own: those of pair t % 12 of row t / 12,
-// counted from first_row and around.
+// Four neighbouring cells of a product's result, a thread's own: of row t / 8, counted from
+// first_row and around, those of quad t % 8. The last two quads are nobody's.
 struct cells {
-    int row, pair, column;
-    bool is_there;
+    int row, quad, column;
+    bool is_there;  // of 16 M rows; the batch may have fewer
 };
 
-__device__ inline cells cells_of(const wb_whole_args &args, const place &p, int first_row,
-                                 int n_rows) {
-    const int t = threadIdx.x, pair = t % (4 * UNITS), u = pair / 4;
-    const int row = (first_row + t / (4 * UNITS)) % n_rows;
-    return {row, pair, UNIT * (p.first + u * p.step) + 2 * (pair % 4),
-            t / (4 * UNITS) < n_rows && row < args.m && u < p.n_units};
+__device__ inline cells cells_of(const place &p, int first_row, int n_rows) {
+    const int t = threadIdx.x, quad = t % 8, u = quad / 2;
+    return {(first_row + t / 8) % n_rows, quad, UNIT * (p.first + u) + 4 * (quad % 2),
+            t / 8 < n_rows && u < p.n_units};
 }
 
-// The sum of what warps first, first + step, .. have of them.
-template <int M>
-__device__ inline float2 sum_shares(const float *scratch, const cells &c, int first, int step) {
-    float2 sum = {0.0f, 0.0f};
+__device__ inline float4 add(const float4 &a, const float4 &b) {
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+// The sum of what warps have of them: all, or of S warps the one that has 16 rows of them.
+template <int M, int S>
+__device__ inline float4 sum_shares(const float *scratch, const cells &c) {
+    float4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
     if (!c.is_there) return sum;
-    const float *from = scratch + c.row * UNIT * UNITS + 2 * c.pair;
+    const int first = S == 1 ? 0 : c.row / 16;
+    const float *from = scratch + (16 * M * first + c.row) * UNIT * UNITS + 4 * c.quad;
 #pragma unroll
-    for (int i = 0; i < WARPS; i++) {
-        if (i % step != first) continue;
-        const float2 share = *(const float2 *)(from + 16 * M * i * UNIT * UNITS);
-        sum.x += share.x, sum.y += share.y;
-    }
+    for (int i = 0; i < WARPS; i += S)
+        sum = add(sum, *(const float4 *)(from + 16 * M * i * UNIT * UNITS));
     return sum;
 }
 
-// A vector's two numbers for them.
-__device__ inline float2 pair_of(const float *vector, const cells &c) {
-    return c.is_there ? __ldg((const float2 *)(vector + c.column)) : make_float2(0.0f, 0.0f);
+// A vector's four numbers for them.
+__device__ inline float4 quad_of(const float *vector, const cells &c) {
+    return c.is_there ? __ldg((const float4 *)(vector + c.column))
+                      : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 }
 
 #endif
