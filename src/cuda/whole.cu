@@ -94,7 +94,7 @@ template <typename T>
 __device__ static void share_embedding_stats(const wb_whole_args &args) {
     float2 moments = {0.0f, 0.0f};
     const int row = min((int)threadIdx.x / 8, args.m - 1);
-#pragma unroll 4
+#pragma unroll 12
     for (int k = 4 * ((int)threadIdx.x % 8); k < args.d; k += 32) {
         const uint2 quad = load_embedding<T, uint2>(args, row, k);
         const float2 low = unpack_pair<T>(quad.x), high = unpack_pair<T>(quad.y);
@@ -124,7 +124,6 @@ __device__ static void multiply_norm(const wb_whole_args &args, int i) {
     for (int step = 0; step < STEPS; step++) load_units(b[step], p, step_of(step), args.d / 32);
     if (i == 0) {
         embed_rows<T, M>(a, args);
-        if (threadIdx.x < 8 * 32) share_embedding_stats<T>(args);
     } else {
         threads_wait(BEGIN, THREADS);
 #pragma unroll
@@ -452,6 +451,7 @@ __device__ static void forward(const wb_whole_args &args) {
     open_room(args);
     fetch_vectors(args);
     const float4 was = begin_cells<T, M>(args);
+    if (threadIdx.x < 8 * 32) share_embedding_stats<T>(args);
     meet_cluster();  // no block writes to another that has not begun
     if (threadIdx.x < COMPUTING) {
         compute<T, D, M>(args, was);
