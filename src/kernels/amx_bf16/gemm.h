@@ -16,9 +16,12 @@
 // up to 16 rows, and vdpbf16ps m of them (one instruction a cycle), so nothing is lost at m = 1.
 KERNEL_INLINE void gemm_tiles_bf16(const output *out, const uint16_t *x, int ld_x,
                                    const uint8_t *packed, int k) {
-    const tile_operands o = {
-        .x = (const uint8_t *)x, .ld_x = (size_t)ld_x * sizeof *x, .k = (size_t)k * sizeof *x};
-    gemm_tiles(out, o, packed, panel_bytes_of_bf16(k), 0);
+    gemm_tiles((tiled_product){.out = out,
+                               .x = (const uint8_t *)x,
+                               .ld_x = (size_t)ld_x * sizeof *x,
+                               .k = (size_t)k * sizeof *x,
+                               .packed = packed,
+                               .panel_bytes = panel_bytes_of_bf16(k)});
 }
 
 #endif
