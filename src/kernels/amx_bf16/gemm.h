@@ -4,7 +4,7 @@
 #ifndef WB_KERNELS_AMX_BF16_GEMM_H
 #define WB_KERNELS_AMX_BF16_GEMM_H
 
-#include "kernels/avx512/lanes.h"
+#include "kernels/amx_bf16/panels.h"
 
 // An instruction whose operands are numbers in its name: no function can take them.
 #define TILES_DOT _tile_dpbf16ps
@@ -21,7 +21,12 @@ KERNEL_INLINE void gemm_tiles_bf16(const output *out, const uint16_t *x, int ld_
                                .ld_x = (size_t)ld_x * sizeof *x,
                                .k = (size_t)k * sizeof *x,
                                .packed = packed,
-                               .panel_bytes = panel_bytes_of_bf16(k)});
+                               .panel_bytes = tile_panel_bytes_of(k),
+                               .layout = {.row = UNIT_BYTES,
+                                          .columns = TILE_BYTES,
+                                          .half = tile_steps_of(k) * 2 * TILE_BYTES,
+                                          .step = 2 * TILE_BYTES,
+                                          .is_whole = true}});
 }
 
 #endif

@@ -30,7 +30,11 @@ KERNEL_INLINE void gemm_tiles_i8(const output *out, const uint8_t *x, int ld_x, 
                                .w_scale = scale.w,
                                .packed = (const uint8_t *)packed,
                                .panel_bytes = panel_bytes_of_i8(k),
-                               .head_bytes = TILE_N * sizeof(int32_t)});
+                               .layout = {.row = PANEL_ROW_BYTES,
+                                          .columns = UNIT_BYTES,
+                                          .half = 2 * UNIT_BYTES,
+                                          .step = UNIT_ROWS * PANEL_ROW_BYTES,
+                                          .head = TILE_N * sizeof(int32_t)}});
 }
 
 #endif

@@ -2,12 +2,10 @@
 // y[m, n] <- epilogue(x[m, k] . w[n, k]^T) in the matrix unit's tiles (AMX): eight registers of 16
 // rows of 64 bytes, and an instruction that adds the product of two of them to 16 x 16 sums.
 // Written over AVX-512's lanes and TILES_DOT, the instruction of the precision. To the unit x and w
-// are bytes: a word of 4 is two bf16 or four int8, and a panel as AVX-512 packs it (panels.h) is
-// four tiles wide:
+// are bytes: a word of 4 is two bf16 or four int8, and a panel of 64 columns is four tiles wide:
 //
-//     a panel's row, 256 bytes:  word kw of columns  0 .. 15 | 16 .. 31 | 32 .. 47 | 48 .. 63
-//     a tile of w:               16 such rows of one of the four, read with a stride of 256 bytes
-//     a tile of x:               64 bytes, 16 words, of each of 16 rows, read where they lie
+//     a tile of w:  16 rows of 64 bytes, row kw the words kw of 16 columns
+//     a tile of x:  64 bytes, 16 words, of each of 16 rows, read where they lie
 //
 // a x b tiles of sums take a b + min(a, b) + 1 registers and (a + b) / (a b) loads a product: 2 x 2
 // is the least that eight allow, one load of 8 cycles for each product of 16. Up to 16 rows are 1 x
@@ -23,18 +21,18 @@
 #include "kernels/generic/tile.h"
 
 enum {
-    UNIT_ROWS = 16,   // of a tile
-    UNIT_BYTES = 64,  // of a tile's row
-    PANEL_ROW_BYTES = TILE_N * 4,
+    UNIT_ROWS = 16,                // of a tile
+    UNIT_BYTES = 64,               // of a tile's row
+    PANEL_ROW_BYTES = TILE_N * 4,  // as AVX-512 packs it (panels.h)
     BLOCK_ROWS = 2 * UNIT_ROWS,
     BLOCK_COLUMNS = 32,
     // Of x, which each panel reads again: with two panels of k = 3072 in bf16 it stays in a
     // second-level cache of 2 MB.
     LIVE_BYTES = 1 << 20,
     // Of panels that 32 rows pass before the next 32 do. m = 224, k = 768, one core of a shared
-    // Xeon (Emerald Rapids), ns a product with 48, 96 and 192 KB of int8: n = 2304 20.4, 16.0 and
-    // 12.8, n = 3072 17.9, 16.8 and 16.4; with 96, 192 and 384 KB of bf16: n = 2304 14.0, 13.1 and
-    // 13.2. k = 3072, int8, 192 and 384 KB: 11.8 and 13.1.
+    // Xeon (Emerald Rapids), tiles of 1 KB in one piece, ns a product with 48, 96 and 192 KB of
+    // int8: n = 2304 20.4, 16.0 and 12.8, n = 3072 17.9, 16.8 and 16.4; with 96, 192 and 384 KB of
+    // bf16: n = 2304 14.0, 13.1 and 13.2. k = 3072, int8, 192 and 384 KB: 11.8 and 13.1.
     GROUP_BYTES = 200 << 10,
 };
 
@@ -54,19 +52,37 @@ typedef struct closing {
     unsigned due, pace;   // rows that should be, and more of them each step, in 1 / 65536
 } closing;
 
+// How the tiles of a panel lie, in bytes.
+typedef struct tile_layout {
+    size_t row;      // from a row of a tile to the next
+    size_t columns;  // from a tile to the one of the next 16 columns, in either half
+    size_t half;     // from the panel's left 32 columns to its right
+    size_t step;     // from a tile to the one of the next 16 words
+    size_t head;     // before the first, int8: column sums
+    bool is_whole;   // ends with whole tiles
+} tile_layout;
+
 // A call. x and w as bytes.
 typedef struct tiled_product {
     const output *out;
     const uint8_t *x;       // [m, ld_x]
     size_t ld_x, k;         // bytes of a row of x, and those that count
-    const float *x_scale;   // int8: [m]; NULL: sums are floats
-    const float *w_scale;   // int8: [n]
+    const float *x_scale;   // int8: [m]
+    const float *w_scale;   // int8: [n]; NULL: sums are floats
     const uint8_t *packed;  // panels
-    size_t panel_bytes;     // of which
-    size_t head_bytes;      // come first, the column sums of int8
-    ahead next;             // the panel that follows
-    closing *before;        // the block before this
+    size_t panel_bytes;
+    tile_layout layout;
+    ahead next;       // the panels that follow
+    closing *before;  // the block before this
 } tiled_product;
+
+// The tiles of one panel for one block of rows.
+typedef struct panel_tiles {
+    const uint8_t *start;  // the first values of 64 columns' sums
+    const uint8_t *w;
+    const uint8_t *last_x;  // [rows, UNIT_BYTES] of a last step that is not whole; NULL: it is
+    const uint8_t *last_w;
+} panel_tiles;
 
 // The compiler is not told that these instructions read memory (gcc 12: all of it but 8 bytes of a
 // configuration): what was stored at p is stored by now.
@@ -148,20 +164,21 @@ KERNEL_INLINE void close_share(const tiled_product *p) {
 // with them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
 KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
                               int n_steps) {
+    const tile_layout layout = p->layout;
     const uint8_t *low = x + UNIT_ROWS * ld_x;
     for (int s = 0; s < n_steps; s++) {
         fetch_step(&p->next);
-        _tile_stream_loadd(6, w, PANEL_ROW_BYTES);
+        _tile_stream_loadd(6, w, layout.row);
         _tile_loadd(4, x, ld_x);
         TILES_DOT(0, 4, 6);
-        _tile_stream_loadd(7, w + 64, PANEL_ROW_BYTES);
+        _tile_stream_loadd(7, w + layout.columns, layout.row);
         TILES_DOT(1, 4, 7);
         _tile_loadd(5, low, ld_x);
         TILES_DOT(2, 5, 6);
         TILES_DOT(3, 5, 7);
         x += UNIT_BYTES;
         low += UNIT_BYTES;
-        w += UNIT_ROWS * PANEL_ROW_BYTES;
+        w += layout.step;
         close_share(p);
     }
 }
@@ -169,37 +186,45 @@ KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, c
 // Tiles 0-3, 16 x 64 sums, += x . w over n_steps of k; tile 5 is one of w here.
 KERNEL_INLINE void add_row(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
                            int n_steps) {
+    const tile_layout layout = p->layout;
+    const uint8_t *right = w + layout.half;
     for (int s = 0; s < n_steps; s++) {
         fetch_step(&p->next);
         _tile_loadd(4, x, ld_x);
-        _tile_stream_loadd(5, w, PANEL_ROW_BYTES);
+        _tile_stream_loadd(5, w, layout.row);
         TILES_DOT(0, 4, 5);
-        _tile_stream_loadd(6, w + 64, PANEL_ROW_BYTES);
+        _tile_stream_loadd(6, w + layout.columns, layout.row);
         TILES_DOT(1, 4, 6);
-        _tile_stream_loadd(7, w + 128, PANEL_ROW_BYTES);
+        _tile_stream_loadd(7, right, layout.row);
         TILES_DOT(2, 4, 7);
-        _tile_stream_loadd(5, w + 192, PANEL_ROW_BYTES);
+        _tile_stream_loadd(5, right + layout.columns, layout.row);
         TILES_DOT(3, 4, 5);
         x += UNIT_BYTES;
-        w += UNIT_ROWS * PANEL_ROW_BYTES;
+        w += layout.step;
+        right += layout.step;
         close_share(p);
     }
 }
 
-// What k has behind its whole steps, as a step of its own: zeros behind x and below w, which end
-// there.
+// What k has behind its whole steps, as a step of its own: zeros behind x and, where the panel ends
+// there, below w.
 typedef struct last_step {
     _Alignas(64) uint8_t x[BLOCK_ROWS][UNIT_BYTES];
     _Alignas(64) uint8_t w[UNIT_ROWS * PANEL_ROW_BYTES];
 } last_step;
 
-KERNEL_INLINE void copy_last_step(last_step *last, const tiled_product *p, const uint8_t *panel,
+KERNEL_INLINE void copy_last_step(last_step *last, panel_tiles *tiles, const tiled_product *p,
                                   int i, int rows) {
     const size_t n = p->k % UNIT_BYTES, done = p->k - n;
-    const size_t done_w = p->head_bytes + done / 4 * PANEL_ROW_BYTES;
+    const size_t done_w = done / UNIT_BYTES * p->layout.step;
     *last = (last_step){0};
     for (int r = 0; r < rows; r++) memcpy(last->x[r], p->x + (size_t)(i + r) * p->ld_x + done, n);
-    memcpy(last->w, panel + done_w, p->panel_bytes - done_w);
+    tiles->last_x = last->x[0];
+    tiles->last_w = tiles->w + done_w;
+    if (!p->layout.is_whole) {
+        memcpy(last->w, tiles->last_w, p->panel_bytes - p->layout.head - done_w);
+        tiles->last_w = last->w;
+    }
     settle(last);
 }
 
@@ -220,17 +245,16 @@ KERNEL_INLINE void begin_closing(const tiled_product *p, int i, int rows, int j,
 // x in the first-level cache, but store and load sums each time. Both closed after their products,
 // n = 3072, k = 768 takes 20.5 ns a product of bf16 with chunks and 16.6 without, 26.3 and 21.5 of
 // int8 (m = 224, a shared Xeon, Emerald Rapids).
-KERNEL_INLINE void multiply_square(tiled_product *p, const uint8_t *panel, const void *start,
-                                   const last_step *last, int i, int rows, int j, int half) {
-    const size_t side = (size_t)half * BLOCK_COLUMNS * 4;
-    const uint8_t *first = (const uint8_t *)start + side;
-    _tile_loadd(0, first, 0);  // 0: the same for every row
-    _tile_loadd(1, first + 64, 0);
-    _tile_loadd(2, first, 0);
-    _tile_loadd(3, first + 64, 0);
-    add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, panel + p->head_bytes + side,
-               (int)(p->k / UNIT_BYTES));
-    if (last) add_square(p, last->x[0], UNIT_BYTES, last->w + side, 1);
+KERNEL_INLINE void multiply_square(tiled_product *p, const panel_tiles *tiles, int i, int rows,
+                                   int j, int half) {
+    const size_t side = (size_t)half * p->layout.half;
+    const uint8_t *start = tiles->start + half * BLOCK_COLUMNS * 4;
+    _tile_loadd(0, start, 0);  // 0: the same for every row
+    _tile_loadd(1, start + 64, 0);
+    _tile_loadd(2, start, 0);
+    _tile_loadd(3, start + 64, 0);
+    add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w + side, (int)(p->k / UNIT_BYTES));
+    if (tiles->last_x) add_square(p, tiles->last_x, UNIT_BYTES, tiles->last_w + side, 1);
     close_rows(p, p->before->rows);
     int32_t *top = p->before->sums, *low = top + UNIT_ROWS * BLOCK_COLUMNS;
     _tile_stored(0, top, BLOCK_COLUMNS * 4);
@@ -241,22 +265,20 @@ KERNEL_INLINE void multiply_square(tiled_product *p, const uint8_t *panel, const
 }
 
 // Rows [i, i + rows) of the panel's columns; rows <= 16.
-KERNEL_INLINE void multiply_row(tiled_product *p, const uint8_t *panel, const void *start,
-                                const last_step *last, int i, int rows, int j) {
-    const uint8_t *first = start;
-    _tile_loadd(0, first, 0);
-    _tile_loadd(1, first + 64, 0);
-    _tile_loadd(2, first + 128, 0);
-    _tile_loadd(3, first + 192, 0);
-    add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, panel + p->head_bytes,
-            (int)(p->k / UNIT_BYTES));
-    if (last) add_row(p, last->x[0], UNIT_BYTES, last->w, 1);
+KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int i, int rows,
+                                int j) {
+    _tile_loadd(0, tiles->start, 0);
+    _tile_loadd(1, tiles->start + 64, 0);
+    _tile_loadd(2, tiles->start + 128, 0);
+    _tile_loadd(3, tiles->start + 192, 0);
+    add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w, (int)(p->k / UNIT_BYTES));
+    if (tiles->last_x) add_row(p, tiles->last_x, UNIT_BYTES, tiles->last_w, 1);
     close_rows(p, p->before->rows);
     int32_t *to = p->before->sums;
-    _tile_stored(0, to, PANEL_ROW_BYTES);
-    _tile_stored(1, to + 16, PANEL_ROW_BYTES);
-    _tile_stored(2, to + 32, PANEL_ROW_BYTES);
-    _tile_stored(3, to + 48, PANEL_ROW_BYTES);
+    _tile_stored(0, to, TILE_N * 4);
+    _tile_stored(1, to + 16, TILE_N * 4);
+    _tile_stored(2, to + 32, TILE_N * 4);
+    _tile_stored(3, to + 48, TILE_N * 4);
     begin_closing(p, i, rows, j, TILE_VECTORS);
 }
 
@@ -264,20 +286,16 @@ KERNEL_INLINE void multiply_row(tiled_product *p, const uint8_t *panel, const vo
 // left out.
 static void multiply_block(tiled_product *p, const uint8_t *panel, int i, int rows, int j) {
     static const int32_t zeros[TILE_N];
-    const void *start = p->head_bytes ? panel : (const void *)zeros;
-    last_step storage;
-    const last_step *last = NULL;
-    if (p->k % UNIT_BYTES) {
-        copy_last_step(&storage, p, panel, i, rows);
-        last = &storage;
-    }
+    panel_tiles tiles = {.start = p->layout.head ? panel : (const uint8_t *)zeros,
+                         .w = panel + p->layout.head};
+    last_step last;
+    if (p->k % UNIT_BYTES) copy_last_step(&last, &tiles, p, i, rows);
     if (rows <= UNIT_ROWS) {
-        multiply_row(p, panel, start, last, i, rows, j);
+        multiply_row(p, &tiles, i, rows, j);
         return;
     }
     const int n_halves = p->out->n - j > BLOCK_COLUMNS ? 2 : 1;
-    for (int half = 0; half < n_halves; half++)
-        multiply_square(p, panel, start, last, i, rows, j, half);
+    for (int half = 0; half < n_halves; half++) multiply_square(p, &tiles, i, rows, j, half);
 }
 
 // Rows [from, to) of n_panels panels' columns from j on, the last of them possibly with rows before
