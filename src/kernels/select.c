@@ -15,7 +15,7 @@ void wb_kernels_select(wb_kernels *kernels, uint32_t cpu_flags) {
     }
     if (cpu_flags & WB_CPU_AVX512) {
         wb_kernels_init_avx512(kernels);
-        // These multiply panels of the AVX-512 set and are nothing without it.
+        // These multiply panels of the AVX-512 set, or as wide, and are nothing without it.
         if (cpu_flags & WB_CPU_AVX512_VNNI) wb_kernels_init_avx512_vnni(kernels);
         if (cpu_flags & WB_CPU_AVX512_BF16) wb_kernels_init_avx512_bf16(kernels);
         if (cpu_flags & WB_CPU_AVX512_FP16) wb_kernels_init_avx512_fp16(kernels);

@@ -132,12 +132,14 @@ static void forward_pruned_block(block *b, float *y, const float *x) {
     wb_norm_forward(team, &b->weights->attention_norm, y, s->hidden, y, b->n_texts);
 }
 
-// Texts from first on that make a block: as many as fit block_rows, at least one.
-static int count_block_texts(const wb_batch *batch, int first, int block_rows, int *n_rows) {
+// Texts from first on that make a block: as many as come closest to an equal share of the rows left
+// and fit a block, at least one.
+static int count_block_texts(const wb_batch *batch, int first, const wb_plan *plan, int *n_rows) {
+    const int share = wb_plan_next_block(plan, batch->n_rows - batch->texts[first].first_row);
     int n = 0;
     for (*n_rows = 0; first + n < batch->n_texts; n++) {
         const int rows = batch->texts[first + n].n_rows;
-        if (n > 0 && *n_rows + rows > block_rows) break;
+        if (n > 0 && (*n_rows + rows > plan->block_rows || *n_rows + rows / 2 >= share)) break;
         *n_rows += rows;
     }
     return n;
@@ -151,7 +153,7 @@ void wb_attention_forward(const wb_team *team, int layer, const wb_batch *batch,
     block b = {.team = team, .weights = &team->weights->layers[layer], .is_pruned = is_pruned};
     for (int first = 0; first < batch->n_texts; first += b.n_texts) {
         b.texts = &batch->texts[first];
-        b.n_texts = count_block_texts(batch, first, plan->block_rows, &b.n_rows);
+        b.n_texts = count_block_texts(batch, first, plan, &b.n_rows);
         b.is_last = first + b.n_texts == batch->n_texts;
         const size_t row = (size_t)b.texts[0].first_row;
         if (is_pruned)

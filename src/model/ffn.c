@@ -35,11 +35,10 @@ static void forward_block(const wb_team *team, const wb_layer_weights *weights, 
 void wb_ffn_forward(const wb_team *team, int layer, float *y, const float *x, int m) {
     const wb_layer_weights *weights = &team->weights->layers[layer];
     const size_t d = (size_t)team->weights->shape.d_model;
-    const int block_rows = team->plan->block_rows;
     const bool is_last = layer == team->weights->shape.n_layers - 1;
     const wb_linear *after = is_last ? NULL : &weights[1].matrices[WB_MATRIX_QKV];
-    for (int row = 0; row < m; row += block_rows) {
-        const int n_rows = m - row < block_rows ? m - row : block_rows;
+    for (int row = 0, n_rows; row < m; row += n_rows) {
+        n_rows = wb_plan_next_block(team->plan, m - row);
         const wb_linear *next = row + n_rows < m ? &weights->matrices[WB_MATRIX_FFN_UP] : after;
         forward_block(team, weights, y + (size_t)row * d, x + (size_t)row * d, n_rows, next);
     }

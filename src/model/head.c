@@ -15,11 +15,10 @@ void wb_pool_first_rows(const wb_batch *batch, int d_model, float *pooled, const
 void wb_head_forward(const wb_team *team, float *logits, const float *pooled, int n_texts) {
     const wb_weights *weights = team->weights;
     const int d = weights->shape.d_model, n_labels = weights->shape.n_labels;
-    const int block_rows = team->plan->block_rows;
     float *pre = wb_team_workspace(team)->pre_logits;
     // A batch of short texts may have more of them than a block has rows.
-    for (int row = 0; row < n_texts; row += block_rows) {
-        const int m = n_texts - row < block_rows ? n_texts - row : block_rows;
+    for (int row = 0, m; row < n_texts; row += m) {
+        m = wb_plan_next_block(team->plan, n_texts - row);
         wb_linear_forward(team, &(wb_product){.linear = &weights->pre_classifier,
                                               .n = d,
                                               .y = pre,

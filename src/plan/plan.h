@@ -96,8 +96,8 @@ typedef struct wb_plan {
     int token_budget;           // tokens a batch; packed
     int max_rows;               // rows a batch may have
     int max_texts;              // texts a batch may have
-    int block_rows;  // rows a layer takes at a time, so that what lies between its products
-                     // stays in cache
+    int block_rows;  // the most rows a layer takes at a time, so that what lies between its
+                     // products stays in cache
     int n_matrices;
     wb_matrix *matrices;  // [n_matrices]: the layers' in order, pre-classifier, classifier
     const struct wb_scales *scales;  // of static precisions, borrowed while weights are packed;
@@ -122,6 +122,15 @@ static inline int wb_plan_pre_classifier(const wb_plan *plan) {
 }
 static inline int wb_plan_classifier(const wb_plan *plan) {
     return plan->n_matrices - 1;
+}
+
+// Rows of the next block where n_rows >= 1 are left, at most block_rows.
+static inline int wb_plan_next_block(const wb_plan *plan, int n_rows) {
+    // As equal as possible: the remainder, alone, would read all weights for few rows. 224 rows in
+    // blocks of 168 and 56 or twice 112, DistilBERT's size, 16 threads of a shared Xeon with AMX:
+    // bf16 56,800 against 69,900 tokens/s, int8 97,000 against 99,700.
+    const int n_blocks = (n_rows + plan->block_rows - 1) / plan->block_rows;
+    return (n_rows + n_blocks - 1) / n_blocks;
 }
 
 // The plan in words, for wb_plan_info.

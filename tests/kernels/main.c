@@ -119,7 +119,7 @@ static const struct {
     uint32_t flags;  // of the set that they stand on
     uint32_t twin;   // a machine with this has what the emulation must equal; 0: up to roundings
     bool (*select)(wb_kernels *kernels);
-    void (*checks[2])(check *c);
+    void (*checks[3])(check *c);
 } emulated[] = {
     {"emulated_fp16", AVX512, 0, emulated_f16_select, {check_gemm_f16, check_pack_f16}},
     {"emulated_vnni", WB_CPU_AVX2, 0, emulated_vnni_select, {check_gemm_i8, check_pack_i8}},
@@ -132,8 +132,14 @@ static const struct {
      AVX512,
      WB_CPU_AMX_BF16,
      emulated_amx_bf16_select,
-     {check_gemm_bf16, check_pack_bf16}},
+     {check_gemm_bf16, check_pack_bf16, check_cast_panels}},
 };
+
+static bool is_emulated(size_t e, void (*run)(check *c)) {
+    for (int i = 0; i < 3; i++)
+        if (emulated[e].checks[i] == run) return true;
+    return false;
+}
 
 static int run_emulated(const bench_options *options, check *c, uint32_t cpu_flags) {
     int n_run = 0;
@@ -148,9 +154,8 @@ static int run_emulated(const bench_options *options, check *c, uint32_t cpu_fla
         c->now = &now;
         c->twin = cpu_flags & emulated[e].twin ? &real : NULL;
         for (size_t i = 0; i < N_CHECKS; i++) {
-            if (checks[i].run != emulated[e].checks[0] && checks[i].run != emulated[e].checks[1])
+            if (!is_emulated(e, checks[i].run) || !is_wanted(options, c->isa, checks[i].name))
                 continue;
-            if (!is_wanted(options, c->isa, checks[i].name)) continue;
             run_check(c, i);
             n_run++;
         }

@@ -4,7 +4,7 @@
 #ifndef WB_KERNELS_AMX_BF16_GEMM_H
 #define WB_KERNELS_AMX_BF16_GEMM_H
 
-#include "kernels/avx512/lanes.h"
+#include "kernels/amx_bf16/panels.h"
 
 // An instruction whose operands are numbers in its name: no function can take them.
 #define TILES_DOT _tile_dpbf16ps
@@ -16,9 +16,17 @@
 // up to 16 rows, and vdpbf16ps m of them (one instruction a cycle), so nothing is lost at m = 1.
 KERNEL_INLINE void gemm_tiles_bf16(const output *out, const uint16_t *x, int ld_x,
                                    const uint8_t *packed, int k) {
-    const tile_operands o = {
-        .x = (const uint8_t *)x, .ld_x = (size_t)ld_x * sizeof *x, .k = (size_t)k * sizeof *x};
-    gemm_tiles(out, o, packed, panel_bytes_of_bf16(k), 0);
+    gemm_tiles((tiled_product){.out = out,
+                               .x = (const uint8_t *)x,
+                               .ld_x = (size_t)ld_x * sizeof *x,
+                               .k = (size_t)k * sizeof *x,
+                               .packed = packed,
+                               .panel_bytes = tile_panel_bytes_of(k),
+                               .layout = {.row = UNIT_BYTES,
+                                          .columns = TILE_BYTES,
+                                          .half = tile_steps_of(k) * 2 * TILE_BYTES,
+                                          .step = 2 * TILE_BYTES,
+                                          .is_whole = true}});
 }
 
 #endif

@@ -22,9 +22,19 @@ KERNEL_INLINE void gemm_tiles_i8(const output *out, const uint8_t *x, int ld_x, 
         gemm_lanes_i8(out, x, ld_x, scale, packed, k);
         return;
     }
-    const tile_operands o = {
-        .x = x, .ld_x = (size_t)ld_x, .k = (size_t)k, .x_scale = scale.x, .w_scale = scale.w};
-    gemm_tiles(out, o, (const uint8_t *)packed, panel_bytes_of_i8(k), TILE_N * sizeof(int32_t));
+    gemm_tiles((tiled_product){.out = out,
+                               .x = x,
+                               .ld_x = (size_t)ld_x,
+                               .k = (size_t)k,
+                               .x_scale = scale.x,
+                               .w_scale = scale.w,
+                               .packed = (const uint8_t *)packed,
+                               .panel_bytes = panel_bytes_of_i8(k),
+                               .layout = {.row = PANEL_ROW_BYTES,
+                                          .columns = UNIT_BYTES,
+                                          .half = 2 * UNIT_BYTES,
+                                          .step = UNIT_ROWS * PANEL_ROW_BYTES,
+                                          .head = TILE_N * sizeof(int32_t)}});
 }
 
 #endif

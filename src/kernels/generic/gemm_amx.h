@@ -2,17 +2,18 @@
 // y[m, n] <- epilogue(x[m, k] . w[n, k]^T) in the matrix unit's tiles (AMX): eight registers of 16
 // rows of 64 bytes, and an instruction that adds the product of two of them to 16 x 16 sums.
 // Written over AVX-512's lanes and TILES_DOT, the instruction of the precision. To the unit x and w
-// are bytes: a word of 4 is two bf16 or four int8, and a panel as AVX-512 packs it (panels.h) is
-// four tiles wide:
+// are bytes: a word of 4 is two bf16 or four int8, and a panel of 64 columns is four tiles wide:
 //
-//     a panel's row, 256 bytes:  word kw of columns  0 .. 15 | 16 .. 31 | 32 .. 47 | 48 .. 63
-//     a tile of w:               16 such rows of one of the four, read with a stride of 256 bytes
-//     a tile of x:               64 bytes, 16 words, of each of 16 rows, read where they lie
+//     a tile of w:  16 rows of 64 bytes, row kw the words kw of 16 columns
+//     a tile of x:  64 bytes, 16 words, of each of 16 rows, read where they lie
 //
 // a x b tiles of sums take a b + min(a, b) + 1 registers and (a + b) / (a b) loads a product: 2 x 2
 // is the least that eight allow, one load of 8 cycles for each product of 16. Up to 16 rows are 1 x
 // 4 instead: a product's 52 cycles of latency need four chains (Intel's Optimization Reference
-// Manual on AMX). Where the CPU has no AMX, checkkernels runs the same source over an emulated unit
+// Manual on AMX). The unit works beside the core's lanes, so between the products of one block of
+// sums the core closes the block before: scales, bias and activation, and on to y.
+//
+// Where the CPU has no AMX, checkkernels runs the same source over an emulated unit
 // (tests/kernels/emulated_tiles.h).
 #ifndef WB_KERNELS_GEMM_AMX_H
 #define WB_KERNELS_GEMM_AMX_H
@@ -20,16 +21,19 @@
 #include "kernels/generic/tile.h"
 
 enum {
-    UNIT_ROWS = 16,   // of a tile
-    UNIT_BYTES = 64,  // of a tile's row
-    PANEL_ROW_BYTES = TILE_N * 4,
+    UNIT_ROWS = 16,                // of a tile
+    UNIT_BYTES = 64,               // of a tile's row
+    PANEL_ROW_BYTES = TILE_N * 4,  // as AVX-512 packs it (panels.h)
     BLOCK_ROWS = 2 * UNIT_ROWS,
-    // Steps over k, of a tile each, between two halves of a block: 12 KB of x that the second half
-    // finds in the first-level cache.
-    CHUNK_STEPS = 6,
+    BLOCK_COLUMNS = 32,
     // Of x, which each panel reads again: with two panels of k = 3072 in bf16 it stays in a
     // second-level cache of 2 MB.
     LIVE_BYTES = 1 << 20,
+    // Of panels that 32 rows pass before the next 32 do. m = 224, k = 768, one core of a shared
+    // Xeon (Emerald Rapids), tiles of 1 KB in one piece, ns a product with 48, 96 and 192 KB of
+    // int8: n = 2304 20.4, 16.0 and 12.8, n = 3072 17.9, 16.8 and 16.4; with 96, 192 and 384 KB of
+    // bf16: n = 2304 14.0, 13.1 and 13.2. k = 3072, int8, 192 and 384 KB: 11.8 and 13.1.
+    GROUP_BYTES = 200 << 10,
 };
 
 // What ldtilecfg reads.
@@ -39,21 +43,46 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-// A product's operands, as bytes.
-typedef struct tile_operands {
-    const uint8_t *x;      // [m, ld_x]
-    const uint8_t *w;      // the panel's rows, after its column sums
-    const void *start;     // the first value of the sums of 64 columns
-    size_t ld_x, k;        // bytes of a row of x, and those that count
-    uint8_t *last_w;       // [UNIT_ROWS, PANEL_ROW_BYTES]: the panel's last rows, zeros below
-    const float *w_scale;  // int8: the panel's, [n - j]; NULL: sums are floats
-    const float *x_scale;
-} tile_operands;
+// Sums of a block on their way from tiles to cells of y, int32 or float: 32 x 32, or 16 x 64.
+typedef struct closing {
+    _Alignas(64) int32_t sums[BLOCK_ROWS * BLOCK_COLUMNS];
+    int i, j;             // the cell of y that they begin at
+    int rows, n_vectors;  // of a row
+    int n_closed;         // rows
+    unsigned due, pace;   // rows that should be, and more of them each step, in 1 / 65536
+} closing;
 
-// Sums of 32 rows x 64 columns on their way from tiles to cells, int32 or float.
-typedef struct tile_sums {
-    _Alignas(64) int32_t of[BLOCK_ROWS][TILE_N];
-} tile_sums;
+// How the tiles of a panel lie, in bytes.
+typedef struct tile_layout {
+    size_t row;      // from a row of a tile to the next
+    size_t columns;  // from a tile to the one of the next 16 columns, in either half
+    size_t half;     // from the panel's left 32 columns to its right
+    size_t step;     // from a tile to the one of the next 16 words
+    size_t head;     // before the first, int8: column sums
+    bool is_whole;   // ends with whole tiles
+} tile_layout;
+
+// A call. x and w as bytes.
+typedef struct tiled_product {
+    const output *out;
+    const uint8_t *x;       // [m, ld_x]
+    size_t ld_x, k;         // bytes of a row of x, and those that count
+    const float *x_scale;   // int8: [m]
+    const float *w_scale;   // int8: [n]; NULL: sums are floats
+    const uint8_t *packed;  // panels
+    size_t panel_bytes;
+    tile_layout layout;
+    ahead next;       // the panels that follow
+    closing *before;  // the block before this
+} tiled_product;
+
+// The tiles of one panel for one block of rows.
+typedef struct panel_tiles {
+    const uint8_t *start;  // the first values of 64 columns' sums
+    const uint8_t *w;
+    const uint8_t *last_x;  // [rows, UNIT_BYTES] of a last step that is not whole; NULL: it is
+    const uint8_t *last_w;
+} panel_tiles;
 
 // The compiler is not told that these instructions read memory (gcc 12: all of it but 8 bytes of a
 // configuration): what was stored at p is stored by now.
@@ -80,180 +109,213 @@ KERNEL_INLINE void configure_tiles(int m) {
     _tile_loadconfig(&config);
 }
 
-// For rows [i, i + rows) of n_rows, which make two passes over n_steps of k: each step fetches its
-// share of the next panel, at most a line for each that it loads.
-KERNEL_INLINE ahead ahead_of_tiles(const void *next, size_t panel_bytes, int i, int rows,
-                                   int n_rows, size_t n_steps) {
-    const size_t share = panel_bytes / (size_t)n_rows;
-    return (ahead){(const char *)next + share * (size_t)i, share * (size_t)rows / (2 * n_steps)};
-}
-
 KERNEL_INLINE void fetch_step(ahead *a) {
     for (size_t done = 0; done < a->step; done += 64) __builtin_prefetch(a->p + done, 0, 2);
     a->p += a->step;
 }
 
+KERNEL_INLINE void close_rows_as(const tiled_product *p, int to, const wb_activation activation) {
+    const closing *c = p->before;
+    const output *out = p->out;
+    const float *bias = out->epilogue.bias ? out->epilogue.bias + c->j : NULL;
+    const float *w_scale = p->w_scale ? p->w_scale + c->j : NULL;
+    const int n_vectors = c->n_vectors, columns = out->n - c->j;
+    for (int r = c->n_closed; r < to; r++) {
+        const int32_t *sums = c->sums + 16 * r * n_vectors;
+        float *y = out->y + (size_t)(c->i + r) * (size_t)out->ld_y + c->j;
+        const lanes x_scale = lanes_all(w_scale ? p->x_scale[c->i + r] : 1.0f);
+        for (int v = 0; v < n_vectors; v++) {
+            const int left = columns - 16 * v;
+            const __m512i sum = _mm512_load_si512(sums + 16 * v);
+            const lanes b = bias ? load_columns(bias + 16 * v, left) : lanes_all(0.0f);
+            const lanes cells =
+                w_scale ? lanes_fma(_mm512_cvtepi32_ps(sum),
+                                    lanes_mul(x_scale, load_columns(w_scale + 16 * v, left)), b)
+                        : lanes_add(_mm512_castsi512_ps(sum), b);
+            store_columns(y + 16 * v, activate(cells, activation), left);
+        }
+    }
+}
+
+// y's cells <- the sums of the block before up to row `to`, as gemm_i8.h and gemm_bf16.h end.
+static void close_rows(const tiled_product *p, int to) {
+    switch (p->out->epilogue.activation) {
+        case WB_GELU: close_rows_as(p, to, WB_GELU); break;
+        case WB_RELU: close_rows_as(p, to, WB_RELU); break;
+        case WB_SILU: close_rows_as(p, to, WB_SILU); break;
+        case WB_LINEAR: close_rows_as(p, to, WB_LINEAR); break;
+    }
+    p->before->n_closed = to;
+}
+
+// One step's share. The unit takes 64 cycles for the step's four products, in which the core closes
+// up to three vectors with GELU without delaying it; closed after its products instead, a block of
+// n = 3072, k = 768 takes 16.6 against 15.1 ns a product in bf16 and 21.5 against 18.6 in int8
+// (m = 224, a shared Xeon, Emerald Rapids).
+KERNEL_INLINE void close_share(const tiled_product *p) {
+    closing *c = p->before;
+    c->due += c->pace;
+    const int to = smaller((int)(c->due >> 16), c->rows);
+    if (to > c->n_closed) close_rows(p, to);
+}
+
 // Tiles 0-3, 32 x 32 sums, += x . w over n_steps of k. Weights pass the first-level cache by, where
 // nothing finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns
 // with them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
-KERNEL_INLINE void add_square(const uint8_t *x_top, const uint8_t *x_low, size_t ld_x,
-                              const uint8_t *w, int n_steps, ahead *next) {
+KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
+                              int n_steps) {
+    const tile_layout layout = p->layout;
+    const uint8_t *low = x + UNIT_ROWS * ld_x;
     for (int s = 0; s < n_steps; s++) {
-        fetch_step(next);
-        _tile_stream_loadd(6, w, PANEL_ROW_BYTES);
-        _tile_loadd(4, x_top, ld_x);
+        fetch_step(&p->next);
+        _tile_stream_loadd(6, w, layout.row);
+        _tile_loadd(4, x, ld_x);
         TILES_DOT(0, 4, 6);
-        _tile_stream_loadd(7, w + 64, PANEL_ROW_BYTES);
+        _tile_stream_loadd(7, w + layout.columns, layout.row);
         TILES_DOT(1, 4, 7);
-        _tile_loadd(5, x_low, ld_x);
+        _tile_loadd(5, low, ld_x);
         TILES_DOT(2, 5, 6);
         TILES_DOT(3, 5, 7);
-        x_top += UNIT_BYTES;
-        x_low += UNIT_BYTES;
-        w += UNIT_ROWS * PANEL_ROW_BYTES;
+        x += UNIT_BYTES;
+        low += UNIT_BYTES;
+        w += layout.step;
+        close_share(p);
     }
 }
 
 // Tiles 0-3, 16 x 64 sums, += x . w over n_steps of k; tile 5 is one of w here.
-KERNEL_INLINE void add_row(const uint8_t *x, size_t ld_x, const uint8_t *w, int n_steps,
-                           ahead *next) {
+KERNEL_INLINE void add_row(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
+                           int n_steps) {
+    const tile_layout layout = p->layout;
+    const uint8_t *right = w + layout.half;
     for (int s = 0; s < n_steps; s++) {
-        fetch_step(next);
+        fetch_step(&p->next);
         _tile_loadd(4, x, ld_x);
-        _tile_stream_loadd(5, w, PANEL_ROW_BYTES);
+        _tile_stream_loadd(5, w, layout.row);
         TILES_DOT(0, 4, 5);
-        _tile_stream_loadd(6, w + 64, PANEL_ROW_BYTES);
+        _tile_stream_loadd(6, w + layout.columns, layout.row);
         TILES_DOT(1, 4, 6);
-        _tile_stream_loadd(7, w + 128, PANEL_ROW_BYTES);
+        _tile_stream_loadd(7, right, layout.row);
         TILES_DOT(2, 4, 7);
-        _tile_stream_loadd(5, w + 192, PANEL_ROW_BYTES);
+        _tile_stream_loadd(5, right + layout.columns, layout.row);
         TILES_DOT(3, 4, 5);
         x += UNIT_BYTES;
-        w += UNIT_ROWS * PANEL_ROW_BYTES;
+        w += layout.step;
+        right += layout.step;
+        close_share(p);
     }
 }
 
-// The last k % 64 bytes of rows of x, zeros behind them: x ends there.
-KERNEL_INLINE void copy_last_x(uint8_t last[BLOCK_ROWS][UNIT_BYTES], const uint8_t *x, size_t ld_x,
-                               int rows, size_t n) {
-    memset(last, 0, (size_t)rows * UNIT_BYTES);
-    for (int r = 0; r < rows; r++) memcpy(last[r], x + (size_t)r * ld_x, n);
+// What k has behind its whole steps, as a step of its own: zeros behind x and, where the panel ends
+// there, below w.
+typedef struct last_step {
+    _Alignas(64) uint8_t x[BLOCK_ROWS][UNIT_BYTES];
+    _Alignas(64) uint8_t w[UNIT_ROWS * PANEL_ROW_BYTES];
+} last_step;
+
+KERNEL_INLINE void copy_last_step(last_step *last, panel_tiles *tiles, const tiled_product *p,
+                                  int i, int rows) {
+    const size_t n = p->k % UNIT_BYTES, done = p->k - n;
+    const size_t done_w = done / UNIT_BYTES * p->layout.step;
+    *last = (last_step){0};
+    for (int r = 0; r < rows; r++) memcpy(last->x[r], p->x + (size_t)(i + r) * p->ld_x + done, n);
+    tiles->last_x = last->x[0];
+    tiles->last_w = tiles->w + done_w;
+    if (!p->layout.is_whole) {
+        memcpy(last->w, tiles->last_w, p->panel_bytes - p->layout.head - done_w);
+        tiles->last_w = last->w;
+    }
     settle(last);
 }
 
-// sums[16 < rows <= 32, 64] <- the whole chain, over k in chunks, of the left and the right half in
-// turn. Without columns there the right half is left out.
-KERNEL_INLINE void multiply_square(tile_sums *sums, const tile_operands *o, const uint8_t *x,
-                                   int rows, int columns, ahead next) {
-    const size_t last = o->k % UNIT_BYTES, low = UNIT_ROWS * o->ld_x;
-    const int n_steps = (int)(o->k / UNIT_BYTES), n_halves = columns > 32 ? 2 : 1;
-    _Alignas(64) uint8_t last_x[BLOCK_ROWS][UNIT_BYTES];
-    if (last) copy_last_x(last_x, x + o->k - last, o->ld_x, rows, last);
-    int from = 0;
-    do {
-        const int steps = smaller(n_steps - from, CHUNK_STEPS);
-        const bool is_first = from == 0, is_last = from + steps == n_steps;
-        const uint8_t *xi = x + (size_t)from * UNIT_BYTES;
-        for (int half = 0; half < n_halves; half++) {
-            const size_t side = (size_t)half * 128;
-            const uint8_t *start = (const uint8_t *)o->start + side;
-            uint8_t *top = (uint8_t *)sums->of + side, *bottom = top + UNIT_ROWS * PANEL_ROW_BYTES;
-            const size_t ld = is_first ? 0 : PANEL_ROW_BYTES;  // 0: the same for every row
-            _tile_loadd(0, is_first ? start : top, ld);
-            _tile_loadd(1, (is_first ? start : top) + 64, ld);
-            _tile_loadd(2, is_first ? start : bottom, ld);
-            _tile_loadd(3, (is_first ? start : bottom) + 64, ld);
-            add_square(xi, xi + low, o->ld_x,
-                       o->w + (size_t)from * UNIT_ROWS * PANEL_ROW_BYTES + side, steps, &next);
-            if (is_last && last)
-                add_square(last_x[0], last_x[UNIT_ROWS], UNIT_BYTES, o->last_w + side, 1, &next);
-            _tile_stored(0, top, PANEL_ROW_BYTES);
-            _tile_stored(1, top + 64, PANEL_ROW_BYTES);
-            _tile_stored(2, bottom, PANEL_ROW_BYTES);
-            _tile_stored(3, bottom + 64, PANEL_ROW_BYTES);
-        }
-        from += steps;
-    } while (from < n_steps);
+// What is closed during the next block, in as many steps as that takes.
+KERNEL_INLINE void begin_closing(const tiled_product *p, int i, int rows, int j, int n_vectors) {
+    closing *c = p->before;
+    const unsigned n_steps = (unsigned)((p->k + UNIT_BYTES - 1) / UNIT_BYTES);
+    c->i = i;
+    c->j = j;
+    c->rows = rows;
+    c->n_vectors = n_vectors;
+    c->n_closed = 0;
+    c->due = 0;
+    c->pace = ((unsigned)rows << 16) / n_steps + 1;
 }
 
-// sums[rows <= 16, 64] <- the whole chain.
-KERNEL_INLINE void multiply_row(tile_sums *sums, const tile_operands *o, const uint8_t *x, int rows,
-                                ahead next) {
-    const size_t last = o->k % UNIT_BYTES;
-    const uint8_t *start = o->start;
-    uint8_t *to = (uint8_t *)sums->of;
-    next.step *= 2;  // one pass where a square makes two
-    _tile_loadd(0, start, 0);
+// Rows [i, i + rows) of the 32 columns from j + 32 half on, over the whole of k: chunks of it leave
+// x in the first-level cache, but store and load sums each time. Both closed after their products,
+// n = 3072, k = 768 takes 20.5 ns a product of bf16 with chunks and 16.6 without, 26.3 and 21.5 of
+// int8 (m = 224, a shared Xeon, Emerald Rapids).
+KERNEL_INLINE void multiply_square(tiled_product *p, const panel_tiles *tiles, int i, int rows,
+                                   int j, int half) {
+    const size_t side = (size_t)half * p->layout.half;
+    const uint8_t *start = tiles->start + half * BLOCK_COLUMNS * 4;
+    _tile_loadd(0, start, 0);  // 0: the same for every row
     _tile_loadd(1, start + 64, 0);
-    _tile_loadd(2, start + 128, 0);
-    _tile_loadd(3, start + 192, 0);
-    add_row(x, o->ld_x, o->w, (int)(o->k / UNIT_BYTES), &next);
-    if (last) {
-        _Alignas(64) uint8_t last_x[BLOCK_ROWS][UNIT_BYTES];
-        copy_last_x(last_x, x + o->k - last, o->ld_x, rows, last);
-        add_row(last_x[0], UNIT_BYTES, o->last_w, 1, &next);
-    }
-    _tile_stored(0, to, PANEL_ROW_BYTES);
-    _tile_stored(1, to + 64, PANEL_ROW_BYTES);
-    _tile_stored(2, to + 128, PANEL_ROW_BYTES);
-    _tile_stored(3, to + 192, PANEL_ROW_BYTES);
+    _tile_loadd(2, start, 0);
+    _tile_loadd(3, start + 64, 0);
+    add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w + side, (int)(p->k / UNIT_BYTES));
+    if (tiles->last_x) add_square(p, tiles->last_x, UNIT_BYTES, tiles->last_w + side, 1);
+    close_rows(p, p->before->rows);
+    int32_t *top = p->before->sums, *low = top + UNIT_ROWS * BLOCK_COLUMNS;
+    _tile_stored(0, top, BLOCK_COLUMNS * 4);
+    _tile_stored(1, top + 16, BLOCK_COLUMNS * 4);
+    _tile_stored(2, low, BLOCK_COLUMNS * 4);
+    _tile_stored(3, low + 16, BLOCK_COLUMNS * 4);
+    begin_closing(p, i, rows, j + half * BLOCK_COLUMNS, BLOCK_COLUMNS / 16);
 }
 
-// y's cells <- the sums, as gemm_i8.h and gemm_bf16.h end. Row by row: rows of y lie in pages of
-// their own, and there are few translations for stores.
-KERNEL_INLINE void close_sums(const tile_sums *sums, const output *out, const tile_operands *o,
-                              int i, int rows, int j) {
-    const float *bias = out->epilogue.bias;
-    const int left = out->n - j;
-    lanes b[TILE_VECTORS], w[TILE_VECTORS];
-    UNROLL
-    for (int v = 0; v < TILE_VECTORS; v++) {
-        b[v] = bias ? load_columns(bias + j + 16 * v, left - 16 * v) : lanes_all(0.0f);
-        w[v] = o->w_scale ? load_columns(o->w_scale + 16 * v, left - 16 * v) : lanes_all(1.0f);
-    }
-    for (int r = 0; r < rows; r++) {
-        float *y = out->y + (size_t)(i + r) * (size_t)out->ld_y + j;
-        const lanes x = lanes_all(o->w_scale ? o->x_scale[i + r] : 1.0f);
-        UNROLL
-        for (int v = 0; v < TILE_VECTORS; v++) {
-            const __m512i sum = _mm512_load_si512(&sums->of[r][16 * v]);
-            const lanes cells = o->w_scale
-                                    ? lanes_fma(_mm512_cvtepi32_ps(sum), lanes_mul(x, w[v]), b[v])
-                                    : lanes_add(_mm512_castsi512_ps(sum), b[v]);
-            store_columns(y + 16 * v, cells, left - 16 * v);
-        }
-    }
-    if (out->epilogue.activation) activate_tile(out, i, rows, j);
+// Rows [i, i + rows) of the panel's columns; rows <= 16.
+KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int i, int rows,
+                                int j) {
+    _tile_loadd(0, tiles->start, 0);
+    _tile_loadd(1, tiles->start + 64, 0);
+    _tile_loadd(2, tiles->start + 128, 0);
+    _tile_loadd(3, tiles->start + 192, 0);
+    add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w, (int)(p->k / UNIT_BYTES));
+    if (tiles->last_x) add_row(p, tiles->last_x, UNIT_BYTES, tiles->last_w, 1);
+    close_rows(p, p->before->rows);
+    int32_t *to = p->before->sums;
+    _tile_stored(0, to, TILE_N * 4);
+    _tile_stored(1, to + 16, TILE_N * 4);
+    _tile_stored(2, to + 32, TILE_N * 4);
+    _tile_stored(3, to + 48, TILE_N * 4);
+    begin_closing(p, i, rows, j, TILE_VECTORS);
 }
 
-// Rows [i, i + rows) of one panel's columns; rows <= 32.
-static void multiply_tiles(const output *out, const tile_operands *o, int i, int rows, int j,
-                           ahead next) {
-    tile_sums sums;
-    const uint8_t *x = o->x + (size_t)i * o->ld_x;
-    for (int r = 0; r < rows; r++) fetch_cells(out, i + r, 1, j);
-    if (rows > UNIT_ROWS)
-        multiply_square(&sums, o, x, rows, out->n - j, next);
-    else
-        multiply_row(&sums, o, x, rows, next);
-    close_sums(&sums, out, o, i, rows, j);
+// Rows [i, i + rows) of one panel's columns; rows <= 32. Without columns in its right half that is
+// left out.
+static void multiply_block(tiled_product *p, const uint8_t *panel, int i, int rows, int j) {
+    static const int32_t zeros[TILE_N];
+    panel_tiles tiles = {.start = p->layout.head ? panel : (const uint8_t *)zeros,
+                         .w = panel + p->layout.head};
+    last_step last;
+    if (p->k % UNIT_BYTES) copy_last_step(&last, &tiles, p, i, rows);
+    if (rows <= UNIT_ROWS) {
+        multiply_row(p, &tiles, i, rows, j);
+        return;
+    }
+    const int n_halves = p->out->n - j > BLOCK_COLUMNS ? 2 : 1;
+    for (int half = 0; half < n_halves; half++) multiply_square(p, &tiles, i, rows, j, half);
 }
 
-// Rows [from, to) of one panel's columns, the last of them possibly with rows before them.
-KERNEL_INLINE void multiply_panel(const output *out, const tile_operands *o, const void *next,
-                                  size_t panel_bytes, int from, int to, int j) {
-    const size_t n_steps = (o->k + UNIT_BYTES - 1) / UNIT_BYTES;
+// Rows [from, to) of n_panels panels' columns from j on, the last of them possibly with rows before
+// them. As many panels from next on are fetched meanwhile, in equal shares of all steps: a panel
+// takes a pass over k for each 16 rows.
+KERNEL_INLINE void multiply_panels(tiled_product *p, const uint8_t *panels, int n_panels,
+                                   const void *next, int from, int to, int j) {
+    const size_t n_steps = (p->k + UNIT_BYTES - 1) / UNIT_BYTES;
+    const size_t n_passes = (size_t)(to - from + UNIT_ROWS - 1) / UNIT_ROWS;
+    p->next = (ahead){next, p->panel_bytes / (n_passes * n_steps)};
     for (int i = from; i < to; i += BLOCK_ROWS) {
         const int left = to - i, least = left > UNIT_ROWS ? BLOCK_ROWS : UNIT_ROWS;
-        const int start = left < least && out->m >= BLOCK_ROWS ? to - least : i;
-        const int rows = smaller(to - start, BLOCK_ROWS);
-        multiply_tiles(
-            out, o, start, rows, j,
-            ahead_of_tiles(next, panel_bytes, i - from, smaller(left, rows), to - from, n_steps));
+        const int start = left < least && p->out->m >= BLOCK_ROWS ? to - least : i;
+        for (int panel = 0; panel < n_panels; panel++)
+            multiply_block(p, panels + (size_t)panel * p->panel_bytes, start,
+                           smaller(to - start, BLOCK_ROWS), j + panel * TILE_N);
     }
 }
 
-// The rows that pass while a panel is in the cache: as many as LIVE_BYTES hold, in equal shares.
+// The rows that pass while panels are in the cache: as many as LIVE_BYTES hold, in equal shares.
 KERNEL_INLINE int live_rows(int m, size_t row_bytes) {
     const size_t most = LIVE_BYTES / row_bytes / BLOCK_ROWS * BLOCK_ROWS;
     if (most >= (size_t)m) return m;
@@ -262,32 +324,32 @@ KERNEL_INLINE int live_rows(int m, size_t row_bytes) {
     return (share + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
 }
 
-// o holds what is the same for all panels. head_bytes: what a panel opens with, column sums of
-// int8.
-KERNEL_INLINE void gemm_tiles(const output *out, tile_operands o, const uint8_t *packed,
-                              size_t panel_bytes, size_t head_bytes) {
-    static const int32_t zeros[TILE_N];
-    _Alignas(64) uint8_t last_w[UNIT_ROWS * PANEL_ROW_BYTES] = {0};
-    const float *w_scale = o.w_scale;
-    const size_t whole = o.k / UNIT_BYTES * UNIT_ROWS * PANEL_ROW_BYTES;
-    const int at_once = live_rows(out->m, o.k);
-    o.last_w = last_w;
+// The columns whose panels stay in the cache while rows pass; one panel's where the rows are one
+// block, which finds nothing again.
+KERNEL_INLINE int live_columns(int m, size_t panel_bytes) {
+    const int most = (int)(GROUP_BYTES / panel_bytes);
+    return (m > BLOCK_ROWS && most ? most : 1) * TILE_N;
+}
+
+KERNEL_INLINE void gemm_tiles(tiled_product p) {
+    const output *out = p.out;
+    const int rows = live_rows(out->m, p.k), columns = live_columns(rows, p.panel_bytes);
+    closing before;
+    p.before = &before;
+    begin_closing(&p, 0, 0, 0, 0);  // nothing
     configure_tiles(out->m);
     for (int from = 0, to; from < out->m; from = to) {
-        const uint8_t *panel = packed;
-        to = smaller(out->m, from + at_once);
-        for (int j = 0; j < out->n; j += TILE_N, panel += panel_bytes) {
-            o.start = head_bytes ? panel : (const void *)zeros;
-            o.w = panel + head_bytes;
-            o.w_scale = w_scale ? w_scale + j : NULL;
-            memcpy(last_w, o.w + whole, panel_bytes - head_bytes - whole);
-            settle(last_w);
+        const uint8_t *panels = p.packed;
+        to = smaller(out->m, from + rows);
+        for (int j = 0, n; j < out->n; j += columns, panels += (size_t)n * p.panel_bytes) {
+            n = n_panels(smaller(columns, out->n - j));
             // After the last panel: the first again, for the next rows, or what the caller says.
-            const void *again = to < out->m || !out->epilogue.next ? packed : out->epilogue.next;
-            const void *next = j + TILE_N < out->n ? panel + panel_bytes : again;
-            multiply_panel(out, &o, next, panel_bytes, from, to, j);
+            const void *again = to < out->m || !out->epilogue.next ? p.packed : out->epilogue.next;
+            const void *next = j + columns < out->n ? panels + (size_t)n * p.panel_bytes : again;
+            multiply_panels(&p, panels, n, next, from, to, j);
         }
     }
+    close_rows(&p, before.rows);
     // So that the thread's state is small again, and the unit may sleep.
     _tile_release();
 }

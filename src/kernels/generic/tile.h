@@ -120,22 +120,25 @@ KERNEL_INLINE void close_tile(lanes sum[TILE_ROWS][TILE_VECTORS], const int rows
     }
 }
 
-KERNEL_INLINE void activate_row(float *y, int columns, wb_activation activation) {
-    for (int c = 0; c < columns; c += 16) {
-        lanes v = load_columns(y + c, columns - c);
-        switch (activation) {
-            case WB_GELU: v = lanes_gelu(v); break;
-            case WB_RELU: v = lanes_relu(v); break;
-            case WB_SILU: v = lanes_silu(v); break;
-            case WB_LINEAR: break;
-        }
-        store_columns(y + c, v, columns - c);
+KERNEL_INLINE lanes activate(lanes v, const wb_activation activation) {
+    switch (activation) {
+        case WB_GELU: return lanes_gelu(v);
+        case WB_RELU: return lanes_relu(v);
+        case WB_SILU: return lanes_silu(v);
+        case WB_LINEAR: break;
     }
+    return v;
+}
+
+KERNEL_INLINE void activate_row(float *y, int columns, const wb_activation activation) {
+    for (int c = 0; c < columns; c += 16)
+        store_columns(y + c, activate(load_columns(y + c, columns - c), activation), columns - c);
 }
 
 // A second pass over the tile while it is in the first-level cache: inside the product it would be
-// copied for every number of rows, and its constants would push the sums out of registers.
-static void activate_tile(const output *out, int i, int rows, int j) {
+// copied for every number of rows, and its constants would push the sums out of registers. The
+// matrix unit's products (gemm_amx.h) have no use for it.
+__attribute__((unused)) static void activate_tile(const output *out, int i, int rows, int j) {
     const int columns = smaller(TILE_N, out->n - j);
     for (int r = i; r < i + rows; r++) {
         float *y = out->y + (size_t)r * (size_t)out->ld_y + j;

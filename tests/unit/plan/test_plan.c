@@ -92,6 +92,19 @@ static void test_packing(void **state) {
     wb_plan_free(&plan);
 }
 
+static void test_blocks_are_equal(void **state) {
+    (void)state;
+    const wb_plan plan = {.block_rows = 170};
+    static const int cases[][2] = {{1, 1},     {170, 170}, {171, 86},  {206, 103},
+                                   {340, 170}, {341, 114}, {2040, 170}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(wb_plan_next_block(&plan, cases[i][0]), cases[i][1]);
+    for (int left = 500, n; left > 0; left -= n) {
+        n = wb_plan_next_block(&plan, left);
+        assert_in_range(n, 166, 167);
+    }
+}
+
 static void test_padding_beyond_the_model(void **state) {
     (void)state;
     wb_options options = options_of("baseline");
@@ -249,6 +262,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matrices_of_distilbert),
         cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_blocks_are_equal),
         cmocka_unit_test(test_padding_beyond_the_model),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_words_of_mixed),
