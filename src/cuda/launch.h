@@ -177,10 +177,10 @@ typedef struct wb_whole_args {
     wb_whole_room room;
     // Room, zeros at first; rows lie as whole.cuh says, values by columns.
     void *qkv, *sums, *wide;  // [32, 3 d], [32, d], [32, d_ff]
-    float *moments;           // [32, 32, 2]: of each 24 columns and row, the sum and that of squares
-    float *pre_logits;        // [n_texts, d]
-    uint32_t *arrivals;       // 0 between launches
-    float *logits;            // may be pinned host memory
+    float *moments;      // [32, 32, 2]: of each 24 columns and row, the sum and that of squares
+    float *pre_logits;   // [n_texts, d]
+    uint32_t *arrivals;  // 0 between launches
+    float *logits;       // may be pinned host memory
 } wb_whole_args;
 // Whether the current GPU can run it with such sizes: Hopper's clusters and copy engine, d a
 // multiple of 64 up to 768, d_ff of 256 up to 3,072, heads of 32 or 64. Once, before launching.

@@ -26,8 +26,8 @@ typedef struct wb_gpu_matrix {
     float *w_scale;    // int8 and dynamic fp8: [n]; static fp8: [1]
     float *bias;       // [n]
     void *y_bias;      // [n] in the cell of y, for the library's epilogue
-    // Where whole forwards of few rows run as one kernel, as that reads it; bias and sums only where
-    // this matrix follows a norm.
+    // Where whole forwards of few rows run as one kernel, as that reads it; bias and sums only
+    // where this matrix follows a norm.
     void *units;                // [n, k] in cell
     float *folded_bias, *sums;  // [n]
     // Static precisions only.
