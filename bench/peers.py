@@ -435,12 +435,12 @@ class Rates:
         return self.texts[: TEXTS_OF_MODE.get(mode)]
 
     def share(self, name, mode):
-        """Median over rounds of the work done per second, by what the instruction alone reaches."""
+        """Median over rounds of the work done per second, by what the instruction alone reaches; "" where there is none."""
         texts = self.texts_of(mode)
         work = count_operations(texts, name.endswith("+packed")) / sum(map(len, texts))
         precision = CONTENDERS[name][0]
-        return median([rate * work / 1e9 / m[precision] for rate, m in zip(self.of[name, mode], self.machine)
-                       if precision in m] or [float("nan")])
+        shares = [rate * work / 1e9 / m[precision] for rate, m in zip(self.of[name, mode], self.machine) if precision in m]
+        return f"{100 * median(shares):.0f} %" if shares else ""
 
     def ratios(self, name, mode, rivals):
         """Round by round, to the best of the rivals."""
@@ -469,7 +469,7 @@ def report_sets(rates, log):
         "share of the instruction peak\n")
     log("| | " + " | ".join(names.values()) + " |\n| --- | ---: | ---: | ---: |")
     for name in dict.fromkeys(n for n, _ in rates.of):
-        cells = [f"{spread(rates.of[name, mode])} {100 * rates.share(name, mode):.0f} %" if (name, mode) in rates.of else ""
+        cells = [f"{spread(rates.of[name, mode])} {rates.share(name, mode)}".rstrip() if (name, mode) in rates.of else ""
                  for mode in names]
         log(f"| {CONTENDERS[name][1]} | " + " | ".join(cells) + " |")
     log("\n| wattbert against the best peer of its precision, round by round | mode | ratio |\n| --- | --- | ---: |")
@@ -495,7 +495,7 @@ def report_alone(rates, log):
         ms = [1e3 * len(rates.texts[0]) / rate for rate in found]
         read = n_weights * BYTES_OF_WEIGHT[CONTENDERS[name][0]] / median(ms) / 1e6
         most = median([m["read"] for m in rates.machine])
-        log(f"| {CONTENDERS[name][1]} | {spread(ms, 2)} | {100 * rates.share(name, mode):.0f} % | {read:.1f} | "
+        log(f"| {CONTENDERS[name][1]} | {spread(ms, 2)} | {rates.share(name, mode)} | {read:.1f} | "
             f"{100 * read / most:.0f} % |")
     log("\n| wattbert against the best peer of its precision, round by round | ratio |\n| --- | ---: |")
     for name, mode in rates.of:
