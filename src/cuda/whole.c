@@ -40,8 +40,8 @@ void wb_gpu_whole_open(wb_gpu *gpu) {
     args->arrivals = room->arrivals;
     for (int i = 0; i < wb_plan_classifier(gpu->plan); i++) {
         const wb_gpu_matrix *m = &w->matrices[i];
-        args->products[i] = m->sums ? (wb_whole_product){m->units, m->folded_bias, m->sums}
-                                    : (wb_whole_product){m->units, m->bias, NULL};
+        args->products[i] =
+            (wb_whole_product){m->units, m->sums ? m->folded_bias : m->bias, m->sums};
     }
     // The last norm is in the head's product alone.
     args->norms[0] = (wb_whole_norm){w->embedding_norm.gamma, w->embedding_norm.beta};

@@ -96,10 +96,8 @@ __device__ static void share_embedding_stats(const wb_whole_args &args) {
     const int row = min((int)threadIdx.x / 8, args.m - 1);
 #pragma unroll 12
     for (int k = 4 * ((int)threadIdx.x % 8); k < args.d; k += 32) {
-        const uint2 quad = load_embedding<T, uint2>(args, row, k);
-        const float2 low = unpack_pair<T>(quad.x), high = unpack_pair<T>(quad.y);
-        moments.x += low.x + low.y + high.x + high.y;
-        moments.y += low.x * low.x + low.y * low.y + high.x * high.x + high.y * high.y;
+        const float2 part = moments_of(unpack_quad<T>(load_embedding<T, uint2>(args, row, k)));
+        moments.x += part.x, moments.y += part.y;
     }
     moments = sum_eight(moments);
     if (threadIdx.x % 8 == 0 && threadIdx.x / 8 < args.m)
@@ -321,23 +319,12 @@ __device__ static bool is_own(void) {
     return threadIdx.x < 8 * 16 * M / CLUSTER;
 }
 
-__device__ inline float4 unpack_quad(uint2 quad, __half) {
-    const float2 low = unpack_pair<__half>(quad.x), high = unpack_pair<__half>(quad.y);
-    return make_float4(low.x, low.y, high.x, high.y);
-}
-
-__device__ inline float4 unpack_quad(uint2 quad, __nv_bfloat16) {
-    const float2 low = unpack_pair<__nv_bfloat16>(quad.x);
-    const float2 high = unpack_pair<__nv_bfloat16>(quad.y);
-    return make_float4(low.x, low.y, high.x, high.y);
-}
-
 // What the thread's own cells are before the first layer.
 template <typename T, int M>
 __device__ static float4 begin_cells(const wb_whole_args &args) {
     const cells c = sum_cells<M>(place_by_cluster(args, OUT));
     if (!is_own<M>() || !c.is_there || c.row >= args.m) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    return unpack_quad(load_embedding<T, uint2>(args, c.row, c.column), T());
+    return unpack_quad<T>(load_embedding<T, uint2>(args, c.row, c.column));
 }
 
 // Where a cell's share from the other block of the cluster arrives, of the block that adds it up.
@@ -366,8 +353,7 @@ __device__ static void send_share(const wb_whole_args &args, const cells &c, flo
 
 // The moments of the thread's row and the block's columns, from the eight threads that have them.
 __device__ inline void store_moments(const wb_whole_args &args, const cells &c, float4 x) {
-    const float2 moments = sum_eight(
-        make_float2(x.x + x.y + x.z + x.w, x.x * x.x + x.y * x.y + x.z * x.z + x.w * x.w));
+    const float2 moments = sum_eight(moments_of(x));
     if (c.quad == 0 && c.row < args.m)
         __stcg((float2 *)args.moments + 32 * (blockIdx.x / CLUSTER) + c.row, moments);
 }
@@ -409,7 +395,7 @@ __device__ static void add_up(const wb_whole_args &args, int i, float4 *was) {
                 x = add(x, add(mine, *inbox_of<M>(args, c)));
                 const uint2 quad = make_uint2(pack_pair(x.x, x.y, T()), pack_pair(x.z, x.w, T()));
                 __stcg((uint2 *)((T *)args.sums + place_of_cell(c.row, c.column)), quad);
-                *was = unpack_quad(quad, T());
+                *was = unpack_quad<T>(quad);
             }
             store_moments(args, c, *was);
         } else if (is_there) {

@@ -283,9 +283,14 @@ __device__ inline void load_step(uint4 a[M][2], const T *from, int n_rows, int i
 }
 
 template <typename T>
-__device__ inline float2 unpack_pair(uint32_t pair) {
-    const T *cells = (const T *)&pair;
-    return make_float2(load1(cells), load1(cells + 1));
+__device__ inline float4 unpack_quad(uint2 quad) {
+    const T *cells = (const T *)&quad;
+    return make_float4(load1(cells), load1(cells + 1), load1(cells + 2), load1(cells + 3));
+}
+
+// Their sum and that of their squares.
+__device__ inline float2 moments_of(const float4 &x) {
+    return make_float2(x.x + x.y + x.z + x.w, x.x * x.x + x.y * x.y + x.z * x.z + x.w * x.w);
 }
 
 __device__ inline uint32_t add_pairs(uint32_t a, uint32_t b, __half) {

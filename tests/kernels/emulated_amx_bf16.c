@@ -9,18 +9,6 @@
 
 #include "kernels/amx_bf16/gemm.h"
 
-static size_t panel_bytes_bf16_emulated(int k) {
-    return tile_panel_bytes_of(k);
-}
-
-static void pack_bf16_emulated(void *packed, const float *w, int n, int k) {
-    pack_tiles(packed, w, n, k);
-}
-
-static void cast_panels_bf16_emulated(void *packed, const void *packed_f32, int n, int k) {
-    cast_panels_to_tiles(packed, packed_f32, n, k);
-}
-
 static void gemm_bf16_emulated(float *y, int ld_y, const uint16_t *x, int ld_x, const void *packed,
                                int m, int n, int k, const wb_epilogue *epilogue) {
     const output out = output_of(y, ld_y, m, n, epilogue);
@@ -29,11 +17,8 @@ static void gemm_bf16_emulated(float *y, int ld_y, const uint16_t *x, int ld_x, 
 }
 
 bool emulated_amx_bf16_select(wb_kernels *kernels) {
-    kernels->has_bf16 = true;
+    wb_kernels_init_amx_bf16(kernels);  // which packs with AVX-512's instructions alone
     kernels->gemm_bf16_name = "gemm_bf16_emulated";
-    kernels->panel_bytes_bf16 = panel_bytes_bf16_emulated;
-    kernels->pack_bf16 = pack_bf16_emulated;
-    kernels->cast_panels_bf16 = cast_panels_bf16_emulated;
     kernels->gemm_bf16 = gemm_bf16_emulated;
     return true;
 }
