@@ -104,6 +104,7 @@ static void close_door(wb_cuda *cuda) {
     if (cuda->gpu.stream) (void)cudaStreamSynchronize(cuda->gpu.stream);
     wb_cuda_capture_close(cuda);
     wb_cuda_slots_close(cuda);
+    wb_gpu_whole_close(&cuda->gpu);
     wb_gpu_workspace_close(&cuda->gpu.workspace);
     wb_gpu_weights_close(&cuda->gpu.weights, cuda->gpu.plan);
     wb_products_close(cuda->gpu.products);
@@ -130,7 +131,7 @@ static wb_status open_all(wb_cuda *cuda, const wb_cuda_setup *setup, wb_error *e
         status = wb_gpu_workspace_open(&gpu->workspace, &gpu->weights, setup->plan,
                                        &cuda->workspace_bytes, err);
     if (!status) status = wb_cuda_slots_open(cuda, err);
-    if (!status && gpu->has_whole) wb_gpu_whole_open(gpu);
+    if (!status && gpu->has_whole) status = wb_gpu_whole_open(gpu, &cuda->workspace_bytes, err);
     // Blocks were cleared on another stream.
     if (!status) status = wb_device_check(cudaDeviceSynchronize(), "preparing the GPU", err);
     return status;

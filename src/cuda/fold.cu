@@ -8,8 +8,8 @@ enum { WARPS_PER_BLOCK = 4, UNIT = 8, STEP = 32 };
 // Where cell (row, column) goes, in cells.
 __device__ static size_t place_of(int row, int column, int k, bool is_in_order) {
     const int at = column % STEP;
-    const int quad = is_in_order ? at / 2 % 4 : at / 8;
-    const int cell = is_in_order ? at / 8 * 2 + at % 2 : at % 8;
+    const int quad = is_in_order ? at / 2 % 4 : at / 4 % 4;
+    const int cell = is_in_order ? at / 8 * 2 + at % 2 : at / 16 * 4 + at % 4;
     const size_t step = (size_t)(row / UNIT) * (k / STEP) + column / STEP;
     return step * UNIT * STEP + (row % UNIT * 4 + quad) * 8 + cell;
 }

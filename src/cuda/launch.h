@@ -134,7 +134,8 @@ typedef struct wb_whole_norm {
 
 // units <- w[n, k] in cell as whole.cu reads it: 8 rows at a time, of these 32 columns, of these
 // what each lane of a warp multiplies with, 8 cells. Lane l has those of row l / 4 and columns
-// [8 (l % 4), + 8); or, in order, of columns 2 (l % 4) and the next, and so on every 8 columns.
+// [4 (l % 4), + 4), and 16 columns on; or, in order, of columns 2 (l % 4) and the next, and so on
+// every 8 columns.
 //
 // With gamma, the norm before the product is folded in: w gamma instead of w, sums[n] the sums of
 // its rows, folded_bias[n] <- bias + w beta, so that
@@ -153,8 +154,8 @@ unsigned wb_launch_fold(const wb_fold_args *args, wb_stream stream);
 
 // Where things lie in a block's shared memory, in bytes; filled by prepare.
 typedef struct wb_whole_room {
-    int at[4], most_units[4];  // of qkv, out, up, down
-    int scratch, stats, inbox, keys, flags, n_bytes;
+    int at[3];  // of qkv and up, of out, of down
+    int scratch[2], inbox, stats, vectors, keys, flags, n_bytes;
 } wb_whole_room;
 
 // logits[n_texts, n_labels] <- a model's whole forward of m rows; the input is in the arguments.
@@ -167,7 +168,7 @@ typedef struct wb_whole_args {
     int n_layers, d, d_ff, n_heads, d_head, n_labels;
     wb_cell cell;  // f16 or bf16: of all rows, tables and matrices but the classifier
     wb_activation activation;
-    int n_clusters;                 // of blocks; chosen by prepare, as is
+    int log_clusters;               // of blocks, so many; chosen by prepare, as is
     int n_kept;                     // the products whose matrices the cache shall keep
     const void *words, *positions;  // [vocab_size, d], [max_positions, d]
     wb_whole_product
@@ -175,15 +176,14 @@ typedef struct wb_whole_args {
     wb_whole_norm norms[2 * WB_WHOLE_LAYERS + 1];  // embeddings', then after each block
     const float *classifier_w, *classifier_bias;   // [n_labels, d], [n_labels]
     wb_whole_room room;
-    // Room, zeros at first; rows lie as whole.cuh says, values by columns.
-    void *qkv, *sums, *wide;  // [32, 3 d], [32, d], [32, d_ff]
-    float *moments;      // [32, 32, 2]: of each 24 columns and row, the sum and that of squares
-    float *pre_logits;   // [n_texts, d]
-    uint32_t *arrivals;  // 0 between launches
-    float *logits;       // may be pinned host memory
+    // What this forward leaves from step to step, and what the one before has left, to be emptied:
+    // each results_bytes, which prepare counts, all bytes 0xff at first.
+    unsigned char *results, *spent;
+    int results_bytes;
+    float *logits;  // may be pinned host memory
 } wb_whole_args;
 // Whether the current GPU can run it with such sizes: Hopper's clusters and copy engine, d a
-// multiple of 64 up to 768, d_ff of 256 up to 3,072, heads of 32 or 64. Once, before launching.
+// multiple of 64 up to 768, d_ff of 128 up to 3,072, heads of 32 or 64. Once, before launching.
 bool wb_whole_prepare(wb_whole_args *args);
 unsigned wb_launch_whole(const wb_whole_args *args, wb_stream stream);
 

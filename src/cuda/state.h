@@ -104,10 +104,6 @@ typedef struct wb_gpu_workspace {
     void *cast;            // the largest matrix in 16 bits; autocast only
     void *scores;          // materialised attention only
     float *pre_logits;     // [max_texts, d_model]
-    // Where whole forwards of few rows run as one kernel: what that writes to.
-    void *few_wide, *few_sums;  // [32, max(3 d_model, d_ff)], [32, d_model]
-    float *moments;             // [32, 32, 2]
-    uint32_t *arrivals;         // [1]: its blocks count themselves
 } wb_gpu_workspace;
 
 // A flow's two arrays for some rows; whether narrow needs its own depends on the plan.
@@ -132,6 +128,7 @@ typedef struct wb_gpu {
     int n_multiprocessors;
     bool has_whole;       // whether small batches are one kernel, and
     wb_whole_args whole;  // what it is told but for the batch
+    void *whole_results;  // and what it writes to
 } wb_gpu;
 
 typedef struct wb_gpu_linear {
@@ -173,8 +170,9 @@ wb_status wb_gpu_forward(wb_gpu *gpu, const wb_gpu_batch *batch, wb_error *err);
 
 // Whether the plan can, on the current GPU; before anything else is open.
 bool wb_gpu_whole_suits(wb_gpu *gpu);
-// What every launch is told; once weights and workspace are open.
-void wb_gpu_whole_open(wb_gpu *gpu);
+// What every launch is told, and room for results; once weights are open. Adds to *total.
+wb_status wb_gpu_whole_open(wb_gpu *gpu, size_t *total, wb_error *err);
+void wb_gpu_whole_close(wb_gpu *gpu);
 bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch);
 // The batch's rows in the arguments of a launch.
 void wb_gpu_whole_fill(wb_whole_args *args, const wb_batch *batch);

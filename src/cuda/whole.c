@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which plans and batches the kernel of whole forwards takes, and what it is told of them: rows
 // and their texts travel in the kernel's arguments, so there is nothing to copy before it.
+#include <cuda_runtime_api.h>
+
 #include "cuda/state.h"
 
 // All in one 16-bit cell, attention without scores in memory.
@@ -24,20 +26,27 @@ bool wb_gpu_whole_suits(wb_gpu *gpu) {
     return wb_whole_prepare(&gpu->whole);
 }
 
-void wb_gpu_whole_open(wb_gpu *gpu) {
+// Two sets of results: one is emptied while the other fills.
+static wb_status open_results(wb_gpu *gpu, size_t *total, wb_error *err) {
+    const size_t n_bytes = 2 * (size_t)gpu->whole.results_bytes;
+    wb_status status =
+        wb_device_alloc(&gpu->whole_results, n_bytes, "results of few rows", total, err);
+    if (!status)
+        status = wb_device_check(cudaMemset(gpu->whole_results, 0xff, n_bytes),
+                                 "emptying results of few rows", err);
+    gpu->whole.results = gpu->whole_results;
+    gpu->whole.spent = gpu->whole.results + gpu->whole.results_bytes;
+    return status;
+}
+
+wb_status wb_gpu_whole_open(wb_gpu *gpu, size_t *total, wb_error *err) {
     const wb_gpu_weights *w = &gpu->weights;
-    const wb_gpu_workspace *room = &gpu->workspace;
     const wb_gpu_matrix *last = &w->matrices[wb_plan_classifier(gpu->plan)];
     wb_whole_args *args = &gpu->whole;
     args->words = w->words;
     args->positions = w->positions;
     args->classifier_w = last->w;
     args->classifier_bias = last->bias;
-    args->qkv = args->wide = room->few_wide;  // the one is read before the other is written
-    args->sums = room->few_sums;
-    args->moments = room->moments;
-    args->pre_logits = room->pre_logits;
-    args->arrivals = room->arrivals;
     for (int i = 0; i < wb_plan_classifier(gpu->plan); i++) {
         const wb_gpu_matrix *m = &w->matrices[i];
         args->products[i] =
@@ -47,6 +56,12 @@ void wb_gpu_whole_open(wb_gpu *gpu) {
     args->norms[0] = (wb_whole_norm){w->embedding_norm.gamma, w->embedding_norm.beta};
     for (int i = 0; i < 2 * gpu->plan->shape.n_layers - 1; i++)
         args->norms[i + 1] = (wb_whole_norm){w->norms[i].gamma, w->norms[i].beta};
+    return open_results(gpu, total, err);
+}
+
+void wb_gpu_whole_close(wb_gpu *gpu) {
+    wb_device_free(gpu->whole_results);
+    gpu->whole_results = NULL;
 }
 
 bool wb_gpu_whole_takes(const wb_gpu *gpu, const wb_batch *batch) {
@@ -78,5 +93,8 @@ wb_status wb_gpu_whole_forward(wb_gpu *gpu, const wb_batch *batch, float *logits
     wb_whole_args *args = &gpu->whole;
     wb_gpu_whole_fill(args, batch);
     args->logits = logits;
+    unsigned char *const spent = args->results;
+    args->results = args->spent;
+    args->spent = spent;
     return wb_device_check(wb_launch_whole(args, gpu->stream), "a forward of few rows", err);
 }

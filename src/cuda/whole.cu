@@ -1,233 +1,225 @@
 // SPDX-License-Identifier: Apache-2.0
-// The whole forward of up to 32 rows as one kernel, a block on every multiprocessor: a single text
-// is fifty launches otherwise, each waiting for the one before it to end, and most of that time the
-// memory rests. Here blocks meet at a barrier instead, four times a layer, and the weights of the
-// next layer are on their way all the while:
+// The whole forward of up to 32 rows as one kernel: a single text is fifty launches otherwise, each
+// waiting for the one before it to end, and most of that time the memory rests. Here blocks pass
+// results on to each other four times a layer, and the weights of the next steps are on their way
+// all the while:
 //
-//     norm, qkv ──┼──► attention, out, + rows ──┼──► norm, up, gelu ──┼──► down, + rows ──┼──►
+//     norm, qkv --> attention, out, + rows --> norm, up, gelu --> down, + rows -->
 //
-// What counts is how many waits follow each other. So a norm is not computed before its product:
-// with gamma in the columns of w and beta in the bias (wb_launch_fold), of rows s as they are
+// What counts is how many waits follow each other. So there is no barrier between blocks: results
+// are their own sign of being there (whole.cuh), and each warp waits for what it multiplies with.
+// And a norm is not computed before its product: with gamma in the columns of w and beta in the
+// bias (wb_launch_fold), of rows s as they are
 //
 //     norm(s) w^T + bias = (s w'^T - mean sum(w')) / deviation(s) + bias'
 //
 // and who writes a row's cells leaves their sum and that of their squares beside them. For out and
-// down two blocks are a cluster that has columns of its own and each of them half of k, of out the
-// heads that it attends with; the halves of each sum meet in one of the two. Warps of a block share
-// out k. All that a step needs beside the rows is ready before it waits for them.
+// down four blocks are a cluster that has columns of its own and each of them a quarter of k, of
+// out the heads that it attends with; the quarters of each sum meet in one of the four. Warps of a
+// block share out k.
 //
-// Columns come in units of 8. A unit's rows of w are brought by the copy engine, to one place for
-// each of a layer's matrices: once a block has used it, the next layer's is sent for.
+// Every block reads all rows or a quarter of wider ones, which is most of what moves: so there are
+// half as many blocks as multiprocessors. Columns come in units of 8. A unit's rows of w are
+// brought by the copy engine; a place is sent for again once the block has used it.
 #include "cuda/whole.cuh"
 
 #include "cuda/activate.cuh"
 
-// ---- Products of norms: qkv, up, and the head's ----
+// ---- What the warps that do not multiply bring for all ----
 
-// a <- the lane's share of the rows' embeddings.
-template <typename T, int M>
-__device__ static void embed_rows(uint4 a[STEPS][M][2], const wb_whole_args &args) {
+// Vectors that a step's cells need beside their sums: of even steps bias and w's sums, of odd ones
+// bias, gamma and beta; two steps' at a time.
+enum { VECTORS = 3 };
+
+__device__ inline float4 *vector_of(const wb_whole_args &args, int i, int vector) {
+    return in_room<float4>(args.room.vectors) + (i % 2 * VECTORS + vector) * QUADS;
+}
+
+__device__ inline void bring_vectors(const wb_whole_args &args, int i) {
+    const int quad = lane_here();
+    if (i > 4 * args.n_layers || quad >= QUADS) return;
+    const place p = place_of(args, i);
+    if (quad / 2 >= p.n_units) return;
+    const wb_whole_product &product = args.products[i];
+    const wb_whole_norm &norm = args.norms[i / 2];
+    const int column = UNIT * p.first + 4 * quad;
+    vector_of(args, i, 0)[quad] = *(const float4 *)(product.bias + column);
+    vector_of(args, i, 1)[quad] = *(const float4 *)((i % 2 ? norm.gamma : product.sums) + column);
+    if (i % 2) vector_of(args, i, 2)[quad] = *(const float4 *)(norm.beta + column);
+}
+
+__device__ inline float2 *stats_here(const wb_whole_args &args) {
+    return in_room<float2>(args.room.stats);
+}
+
+// The stats of all rows that product i has left, by the warps that do not multiply: each has an
+// octet of rows, of each row four lanes the moments.
+__device__ inline void bring_stats(const wb_whole_args &args, int i) {
+    const int lane = lane_here(), octet = warp_here() - MULTIPLYING, row = 8 * octet + lane % 8;
+    if (octet >= 2 * count_tiles(args)) return;
+    const int n_parts = PARTS << args.log_clusters;
+    const float2 *from = moments_of_result(args, i) + row;
+    uint2 parts[MOST_CLUSTERS * PARTS / 4];
+    fetch(parts, [&](int k) {
+        const int part = 4 * k + lane / 8;
+        return part < n_parts ? (const uint2 *)(from + ROWS * part) : NULL;
+    });
+    float2 sum = {0.0f, 0.0f};
 #pragma unroll
-    for (int i = 0; i < STEPS; i++) {
-        const int k = min(32 * step_of(i) + 8 * ((int)threadIdx.x % 4), args.d - 8);
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-                a[i][m][half] = load_embedding<T, uint4>(args, min(row_of(m, half), args.m - 1), k);
+    for (int k = 0; k < MOST_CLUSTERS * PARTS / 4; k++)
+        sum.x += __uint_as_float(parts[k].x), sum.y += __uint_as_float(parts[k].y);
+    sum = sum_lanes<8, 16>(sum);
+    if (lane < 8) stats_here(args)[row] = stats_of(sum, args.d);
+}
+
+// This block's part of what the forward before has filled, in step i.
+__device__ inline void empty_spent(const wb_whole_args &args, int i) {
+    const int n = args.results_bytes / 16, stride = 32 * CLUSTER << args.log_clusters;
+    const int per_step = (n / stride + 4 * args.n_layers + 1) / (4 * args.n_layers + 1);
+    const int first = (int)blockIdx.x * 32 + lane_here() + i * per_step * stride;
+    for (int k = 0; k < per_step; k++)
+        if (first + k * stride < n)
+            ((uint4 *)args.spent)[first + k * stride] = {ABSENT, ABSENT, ABSENT, ABSENT};
+}
+
+// What some warps do before the first step: one makes the flags and sends for the first weights.
+__device__ inline void begin_serving(const wb_whole_args &args) {
+    const int warp = warp_here() - MULTIPLYING, lane = lane_here();
+    if (warp == 0) bring_vectors(args, 0);
+    if (warp == 1) {
+        uint8_t *keys = in_room<uint8_t>(args.room.keys);
+        const int row = min(lane, args.m - 1);
+        keys[lane] = args.first_key[row];
+        keys[ROWS + lane] = args.end_key[row];
+    }
+    if (warp == 2 && lane == 0) {
+        for (int i = 0; i < N_FLAGS; i++) barrier_init(flag_of(args, i), 1);
+        barrier_publish();
+        send_for(args, 0);
+        send_for(args, 1);
     }
 }
 
-// Where a row's key or value is of its 32, so that a lane's share is in one place.
-__device__ inline int place_of_key(int row) {
-    return 8 * (row / 2 % 4) + 2 * (row / 8) + row % 2;
+// And after the sums of step i are there: the matrix two steps on has its place free.
+__device__ inline void serve(const wb_whole_args &args, int i) {
+    const int warp = warp_here() - MULTIPLYING;
+    if (warp == 0) bring_vectors(args, i + 1);
+    if (warp == 1) empty_spent(args, i);
+    if (warp == 2 && lane_here() == 0) send_for(args, i + 2);
 }
 
-// Where the thread's cells go, NULL if nowhere: of qkv and up for the next step, of the head for
-// the classifier. Values are stored by columns, and zeros where there is no row, for probabilities
-// of zero to multiply.
+// ---- Products of rows: qkv, up, down and the head's ----
+
+// The block's shares of step i's sums, by the warps that multiply. A warp begins with its first
+// rows while others are on their way.
 template <typename T>
-__device__ static void *target_of(const wb_whole_args &args, const cells &c, int kind,
-                                  bool is_head) {
-    if (!c.is_there) return NULL;
-    if (kind == QKV && !is_head && c.column >= 2 * args.d)
-        return (T *)args.qkv + 32 * c.column + place_of_key(c.row);
-    if (c.row >= args.m || (is_head && args.text[c.row] < 0)) return NULL;
-    if (is_head) return args.pre_logits + (size_t)args.text[c.row] * args.d + c.column;
-    return (T *)(kind == QKV ? args.qkv : args.wide) + place_of_cell(c.row, c.column);
+__device__ static void multiply_rows(const wb_whole_args &args, int i, const place &p) {
+    enum { GROUPS = STEPS / 2, PIECES = 4 };
+    const int m = warp_here() / SHARES, n_steps = p.n_bytes / STEP_BYTES;
+    if (p.n_units == 0 || m >= count_tiles(args)) return;
+    const T *rows = result_of<T>(args, i - 1) + m * PIECE + 8 * lane_here() +
+                    2 * TILES * PIECE * (p.kind == DOWN ? n_steps * rank_here() : 0);
+    const auto at_group = [&](int group) {
+        return [=](int piece) {
+            const int step = step_of(2 * group + piece / 2);
+            const T *from = rows + (2 * step + piece % 2) * TILES * PIECE;
+            return step < n_steps ? (const uint4 *)from : NULL;
+        };
+    };
+    uint4 a[GROUPS][PIECES], b[2][UNITS];
+    wait_for(args, p, i);
+#pragma unroll
+    for (int step = 0; step < 2; step++) load_units(b[step], p, min(step_of(step), n_steps - 1));
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) begin_fetch(a[group], at_group(group));
+    float sums[UNITS][4] = {};
+#pragma unroll
+    for (int group = 0; group < GROUPS; group++) {
+        while (__any_sync(~0u, is_any_absent(a[group])))
+#pragma unroll
+            for (int k = group; k < GROUPS; k++) load_absent(a[k], at_group(k));
+#pragma unroll
+        for (int piece = 0; piece < PIECES; piece++) {
+            const int k = piece / 2, next = 2 * group + k + 2;
+            multiply_units<T>(sums, a[group][piece], b[k], piece % 2);
+            if (piece % 2 && next < STEPS) load_units(b[k], p, min(step_of(next), n_steps - 1));
+        }
+    }
+    share_sums(args, i, warp_here() % SHARES, m, sums);
 }
 
-template <typename T>
-__device__ static void store_cells(const wb_whole_args &args, const cells &c, int kind,
-                                   bool is_head, void *to, float4 y) {
-    if (is_head) {
-        __stcg((float4 *)to,
-               make_float4(fmaxf(y.x, 0.0f), fmaxf(y.y, 0.0f), fmaxf(y.z, 0.0f), fmaxf(y.w, 0.0f)));
-        return;
-    }
-    if (kind == UP) y = activate4(y, args.activation);
-    const uint32_t low = pack_pair(y.x, y.y, T()), high = pack_pair(y.z, y.w, T());
-    if (kind == UP || c.column < 2 * args.d) {
-        __stcg((uint2 *)to, make_uint2(low, high));
-        return;
-    }
-    unsigned short *value = (unsigned short *)to;
-    const uint32_t mask = c.row < args.m ? ~0u : 0u;
-    __stcg(value, (unsigned short)(low & mask));
-    __stcg(value + 32, (unsigned short)((low & mask) >> 16));
-    __stcg(value + 64, (unsigned short)(high & mask));
-    __stcg(value + 96, (unsigned short)((high & mask) >> 16));
-}
+// ---- Attention and the product after it ----
 
-// The sums of what eight neighbouring threads have.
-__device__ inline float2 sum_eight(float2 x) {
-#pragma unroll
-    for (int i = 1; i < 8; i *= 2) {
-        x.x += __shfl_xor_sync(~0u, x.x, i);
-        x.y += __shfl_xor_sync(~0u, x.y, i);
-    }
-    return x;
-}
-
-// The stats of a row of embeddings, by eight threads: no block has left moments of it.
-template <typename T>
-__device__ static void share_embedding_stats(const wb_whole_args &args) {
-    float2 moments = {0.0f, 0.0f};
-    const int row = min((int)threadIdx.x / 8, args.m - 1);
-#pragma unroll 12
-    for (int k = 4 * ((int)threadIdx.x % 8); k < args.d; k += 32) {
-        const float2 part = moments_of(unpack_quad<T>(load_embedding<T, uint2>(args, row, k)));
-        moments.x += part.x, moments.y += part.y;
-    }
-    moments = sum_eight(moments);
-    if (threadIdx.x % 8 == 0 && threadIdx.x / 8 < args.m)
-        in_room<float2>(args.room.stats)[row] = stats_of(moments.x, moments.y, args.d);
-}
-
-// Step i: qkv of layer i / 2, up, or after the last layer the head. Leaves the rows' stats behind.
-template <typename T, int M>
-__device__ static void multiply_norm(const wb_whole_args &args, int i) {
-    const bool is_head = i == 2 * args.n_layers;
-    const int kind = i % 2 ? UP : QKV;
-    const wb_whole_product &product = args.products[2 * i];
-    const place p = place_by_block(args, 2 * i);
-    const cells c = cells_of(p, 0, 16 * M);
-    const float4 bias = quad_of(product.bias, c), w_sums = quad_of(product.sums, c);
-    void *to = target_of<T>(args, c, kind, is_head);
-    float *scratch = in_room<float>(args.room.scratch);
-    const T *from = ready(lane_rows<T>(args.sums));
-    uint4 a[STEPS][M][2], b[STEPS][UNITS];
-    wait_for(args, p, i / 2);
-#pragma unroll
-    for (int step = 0; step < STEPS; step++) load_units(b[step], p, step_of(step), args.d / 32);
-    if (i == 0) {
-        embed_rows<T, M>(a, args);
-    } else {
-        threads_wait(BEGIN, THREADS);
-#pragma unroll
-        for (int step = 0; step < STEPS; step++)
-            load_step<T, M>(a[step], from, args.m, step, args.d / 32);
-    }
-    float sums[UNITS][M][4] = {};
-#pragma unroll
-    for (int step = 0; step < STEPS; step++) multiply_step<T, M>(sums, a[step], b[step]);
-#pragma unroll
-    for (int u = 0; u < UNITS; u++)
-#pragma unroll
-        for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
-    threads_wait(WITH_STATS, THREADS);
-    if (to) {
-        const float2 stats = in_room<float2>(args.room.stats)[c.row];
-        const float4 share = sum_shares<M, 1>(scratch, c);
-        store_cells<T>(args, c, kind, is_head, to,
-                       make_float4((share.x - stats.x * w_sums.x) * stats.y + bias.x,
-                                   (share.y - stats.x * w_sums.y) * stats.y + bias.y,
-                                   (share.z - stats.x * w_sums.z) * stats.y + bias.z,
-                                   (share.w - stats.x * w_sums.w) * stats.y + bias.w));
-    }
-    threads_arrive(END, THREADS);
-}
-
-// ---- Sums: out and down ----
-
-// The keys that the lane's two rows of 16 see.
-struct keys {
-    int first[2], end[2];
-};
-
-__device__ inline keys keys_of(const wb_whole_args &args, int m) {
-    const uint8_t *first = in_room<uint8_t>(args.room.keys), *end = first + 32;
-    const int row = row_of(m, 0);
-    return {{first[row], first[row + 8]}, {end[row], end[row + 8]}};
-}
-
-// Scores of 16 queries to probabilities that still want to be divided by their sum.
+// Scores of 16 queries to probabilities that still want to be divided by their sum. s[2 m + half]
+// are those of key_of(m, half) and the next for the queries row_of(.., 0), then for row_of(.., 1).
 template <int N>
-__device__ static void soften(float s[N][4], float inverse[2], const keys &seen, float scale) {
-    float sum[2] = {0.0f, 0.0f}, most[2] = {-INFINITY, -INFINITY};
+__device__ static void soften(float s[N][4], float inverse[2], const wb_whole_args &args, int m,
+                              float scale) {
+    const uint8_t *keys = in_room<uint8_t>(args.room.keys);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
+        const int row = row_of(m, half), first = keys[row], n_seen = keys[ROWS + row] - first;
+        float most = -INFINITY, sum = 0.0f;
 #pragma unroll
         for (int n = 0; n < N; n++)
 #pragma unroll
-            for (int j = 2 * half; j < 2 * half + 2; j++) {
-                const int key = 8 * n + 2 * ((int)threadIdx.x % 4) + j % 2;
-                s[n][j] =
-                    key >= seen.first[half] && key < seen.end[half] ? s[n][j] * scale : -INFINITY;
-                most[half] = fmaxf(most[half], s[n][j]);
+            for (int j = 0; j < 2; j++) {
+                const bool is_seen =
+                    (unsigned)(key_of(n / 2, n % 2) + j - first) < (unsigned)n_seen;
+                float &x = s[n][2 * half + j];
+                x = is_seen ? x * scale : -INFINITY;
+                most = fmaxf(most, x);
             }
-        most[half] = row_max(most[half]);
+        most = row_max(most);
+#pragma unroll
+        for (int n = 0; n < N; n++)
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                float &x = s[n][2 * half + j];
+                asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(x - most));
+                sum += x;
+            }
+        inverse[half] = __fdividef(1.0f, row_sum(sum));
     }
-#pragma unroll
-    for (int n = 0; n < N; n++)
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-            s[n][j] = exp2f(s[n][j] - most[j / 2]);
-            sum[j / 2] += s[n][j];
-        }
-    for (int half = 0; half < 2; half++) inverse[half] = 1.0f / row_sum(sum[half]);
 }
 
 // o <- 16 queries' attention of one head, not yet divided. Of both sides of both products a lane
-// reads its own share from memory. What no row has is not seen, whatever it was.
-template <typename T, int D, int M>
+// reads its own share from memory.
+template <typename T, int D>
 __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
-                              const keys &seen, const T *query, int m) {
-    constexpr int N = 2 * M, C = D / 32;
-    const T *key = query + 32 * args.d, *value = key + 32 * args.d;
-    uint4 q[2][C], k[N][C], v[D / 8];
-#pragma unroll
-    for (int c = 0; c < C; c++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-            q[half][c] = *(const uint4 *)(query + c * COLUMN_TILES + (2 * m + half) * TILE);
-#pragma unroll
-        for (int n = 0; n < N; n++) k[n][c] = *(const uint4 *)(key + c * COLUMN_TILES + n * TILE);
-    }
-#pragma unroll
-    for (int n = 0; n < D / 8; n++) v[n] = *(const uint4 *)(value + n * TILE);
+                              const T *query, int m) {
+    constexpr int N = 2 * TILES, C = D / 16;
+    const int n_tiles = count_tiles(args);
+    const T *key = query + ROWS * args.d, *value = key + ROWS * args.d;
+    uint4 a[C + TILES * C + D / 8];
+    fetch(a, [&](int i) {
+        const int k = i - C, v = k - TILES * C;
+        if (k < 0) return (const uint4 *)(query + (TILES * i + m) * PIECE);
+        if (v >= 0) return (const uint4 *)(value + v * 8 * ROWS);
+        return k % TILES < n_tiles ? (const uint4 *)(key + k * PIECE) : NULL;
+    });
+    const uint4 *k = a + C, *v = k + TILES * C;
     float s[N][4] = {};
 #pragma unroll
     for (int c = 0; c < C; c++) {
-        const uint4 x = q[0][c], y = q[1][c];
-        const uint32_t first[4] = {x.x, y.x, x.y, y.y}, second[4] = {x.z, y.z, x.w, y.w};
+        const uint32_t left[4] = {a[c].x, a[c].y, a[c].z, a[c].w};
 #pragma unroll
         for (int n = 0; n < N; n++) {
-            const uint32_t low[2] = {k[n][c].x, k[n][c].y}, high[2] = {k[n][c].z, k[n][c].w};
-            multiply(s[n], first, low, T());
-            multiply(s[n], second, high, T());
+            const uint4 &x = k[TILES * c + n / 2];
+            const uint32_t right[2] = {n % 2 ? x.z : x.x, n % 2 ? x.w : x.y};
+            multiply(s[n], left, right, T());
         }
     }
-    soften<N>(s, inverse, seen, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
+    soften<N>(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
 #pragma unroll
-    for (int j = 0; j < M; j++) {
+    for (int j = 0; j < TILES; j++) {
         const float *even = s[2 * j], *odd = s[2 * j + 1];
         const uint32_t p[4] = {pack_pair(even[0], even[1], T()), pack_pair(even[2], even[3], T()),
                                pack_pair(odd[0], odd[1], T()), pack_pair(odd[2], odd[3], T())};
 #pragma unroll
         for (int n = 0; n < D / 8; n++) {
-            const uint32_t keys[2] = {j ? v[n].z : v[n].x, j ? v[n].w : v[n].y};
-            multiply(o[n], p, keys, T());
+            const uint32_t right[2] = {j ? v[n].z : v[n].x, j ? v[n].w : v[n].y};
+            multiply(o[n], p, right, T());
         }
     }
 }
@@ -246,104 +238,133 @@ __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
             a[i / 2][2 * (i % 2) + 1] = pack_pair(pair[2] * inverse[1], pair[3] * inverse[1], T());
         }
         uint4 b[UNITS];
-        load_units(b, p, step + c, step + c + 1);
+        load_units(b, p, step + c);
 #pragma unroll
-        for (int u = 0; u < UNITS; u++) {
-            const uint32_t low[2] = {b[u].x, b[u].y}, high[2] = {b[u].z, b[u].w};
-            multiply(sums[u], a[0], low, T());
-            multiply(sums[u], a[1], high, T());
-        }
+        for (int i = 0; i < 2; i++)
+#pragma unroll
+            for (int u = 0; u < UNITS; u++) {
+                const uint32_t right[2] = {i ? b[u].z : b[u].x, i ? b[u].w : b[u].y};
+                multiply(sums[u], a[i], right, T());
+            }
     }
 }
 
-// Where the lane's share of the first head's queries begins, of the heads that the warp takes.
-template <typename T, int D, int M>
-__device__ static const T *first_query(const wb_whole_args &args) {
-    const int head = first_head_of(args, rank_here()) + threadIdx.x / 32 / M;
-    return (const T *)args.qkv + 32 * D * head + 8 * (threadIdx.x % 32);
+// The block's shares of the sums of attention's output: a warp takes a head and 16 rows.
+template <typename T, int D>
+__device__ static void attend_heads(const wb_whole_args &args, int i, const place &p) {
+    const int warp = warp_here(), n_tiles = count_tiles(args);
+    const int m = warp % n_tiles, head = warp / n_tiles, first = first_head_of(args, rank_here());
+    if (first + head >= first_head_of(args, rank_here() + 1)) return;
+    const T *query = result_of<T>(args, i - 1) + ROWS * D * (first + head) + 8 * lane_here();
+    float o[D / 8][4] = {}, inverse[2], sums[UNITS][4] = {};
+    attend<T, D>(o, inverse, args, query, m);
+    wait_for(args, p, i);
+    project<T, D>(sums, o, inverse, p, head * D / 32);
+    share_sums(args, i, head, m, sums);
 }
 
-// This block's share of the thread's cells of attention's output. Warps take heads of the block
-// and, where there are two, 16 rows each.
-template <typename T, int D, int M>
-__device__ static float4 attention(const wb_whole_args &args, const place &p, const cells &c,
-                                   const keys &seen, const T *query) {
-    const int warp = threadIdx.x / 32, m = warp % M;
-    const int n_heads = first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
-    float *scratch = in_room<float>(args.room.scratch), sums[UNITS][4] = {};
-#pragma unroll 1
-    for (int head = warp / M; head < n_heads; head += WARPS / M, query += 32 * D * (WARPS / M)) {
-        float o[D / 8][4] = {}, inverse[2];
-        attend<T, D, M>(o, inverse, args, seen, query, m);
-        project<T, D>(sums, o, inverse, p, head * D / 32);
+// ---- What becomes of sums: of qkv, up and the head's product ----
+
+// Values by columns: two neighbouring rows of a column in one store, which two threads share; zeros
+// where there is no row, for probabilities of zero to multiply.
+template <typename T>
+__device__ static void store_values(const wb_whole_args &args, const cells &c, T *to, uint2 quad) {
+    if (c.row >= args.m) quad = {0, 0};
+    const bool is_odd = c.row % 2;
+    const uint32_t other = __shfl_xor_sync(~0u, is_odd ? quad.x : quad.y, 1);
+    const uint32_t even_row = is_odd ? other : quad.x, odd_row = is_odd ? quad.y : other;
+    if (!c.is_there || c.column < 2 * args.d) return;
+    to += place_of_value(c.row - is_odd, c.column + 2 * is_odd);
+    store_result(to, __byte_perm(even_row, odd_row, 0x5410));
+    store_result(to + ROWS, __byte_perm(even_row, odd_row, 0x7632));
+}
+
+template <typename T>
+__device__ static void store_product(const wb_whole_args &args, int i, const place &p,
+                                     const cells &c, float4 y) {
+    if (p.is_head) {
+        if (!c.is_there || c.row >= args.m || args.text[c.row] < 0) return;
+        store_result(
+            result_of<float>(args, i) + args.text[c.row] * args.d + c.column,
+            make_float4(fmaxf(y.x, 0.0f), fmaxf(y.y, 0.0f), fmaxf(y.z, 0.0f), fmaxf(y.w, 0.0f)));
+        return;
     }
-#pragma unroll
-    for (int u = 0; u < UNITS; u++) share_sums(scratch, sums[u], M * warp + m, u);
-    threads_wait(WITHOUT_STATS, COMPUTING);
-    return sum_shares<M, M>(scratch, c);
+    if (p.kind == UP) y = activate4(y, args.activation);
+    const uint2 quad = {pack_pair(y.x, y.y, T()), pack_pair(y.z, y.w, T())};
+    T *to = result_of<T>(args, i);
+    if (p.kind == QKV) store_values(args, c, to, quad);
+    const bool is_key = p.kind == QKV && c.column >= args.d;
+    const uint2 halves = exchange_halves(quad, c.row / 4 % 2);
+    if (c.is_there && is_row_computed(args, c) && (p.kind == UP || c.column < 2 * args.d))
+        store_result(to + place_of_quad(c.row, c.column), is_key ? quad : halves);
 }
 
-// The same of the feed-forward block's.
-template <typename T, int M>
-__device__ static float4 down(const wb_whole_args &args, const place &p, const cells &c,
-                              const T *from) {
-    const int n_steps = args.d_ff / CLUSTER / 32;
-    float *scratch = in_room<float>(args.room.scratch), sums[UNITS][M][4] = {};
-    uint4 a[WIDE_STEPS][M][2];
-#pragma unroll
-    for (int i = 0; i < WIDE_STEPS; i++) load_step<T, M>(a[i], from, args.m, i, n_steps);
-#pragma unroll
-    for (int i = 0; i < WIDE_STEPS; i++) {
-        uint4 b[UNITS];
-        load_units(b, p, step_of(i), n_steps);
-        multiply_step<T, M>(sums, a[i], b);
-    }
-#pragma unroll
-    for (int u = 0; u < UNITS; u++)
-#pragma unroll
-        for (int m = 0; m < M; m++) share_sums(scratch, sums[u][m], M * (threadIdx.x / 32) + m, u);
-    threads_wait(WITHOUT_STATS, COMPUTING);
-    return sum_shares<M, 1>(scratch, c);
+template <typename T>
+__device__ static void end_product(const wb_whole_args &args, int i, const place &p) {
+    const cells c = cells_of(p, 0);
+    const float4 sum = sum_shares(args, i, c, SHARES);
+    const float4 bias = vector_of(args, i, 0)[c.quad], w_sums = vector_of(args, i, 1)[c.quad];
+    const float2 stats = stats_here(args)[c.row];
+    store_product<T>(args, i, p, c,
+                     make_float4((sum.x - stats.x * w_sums.x) * stats.y + bias.x,
+                                 (sum.y - stats.x * w_sums.y) * stats.y + bias.y,
+                                 (sum.z - stats.x * w_sums.z) * stats.y + bias.z,
+                                 (sum.w - stats.x * w_sums.w) * stats.y + bias.w));
 }
 
-// A thread's cells of the sums: those of its own block's half of the rows first, which it adds up,
-// then the other's.
-template <int M>
-__device__ static cells sum_cells(const place &p) {
-    return cells_of(p, 16 * M / CLUSTER * rank_here(), 16 * M);
+// ---- Of out and down ----
+
+// A block of a cluster adds up the octet of rows that has its rank: its first warps do.
+__device__ inline bool is_own(void) {
+    return warp_here() < PARTS;
 }
 
-// Whether the thread's cells, or those of threads beside it, are of its own block's half.
-template <int M>
-__device__ static bool is_own(void) {
-    return threadIdx.x < 8 * 16 * M / CLUSTER;
+// What product i leaves of a thread's own cells, x, and of their rows. Returns what others will
+// find.
+template <typename T>
+__device__ static float4 store_sums(const wb_whole_args &args, int i, const cells &c, float4 x) {
+    if (!c.is_there) x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const uint2 quad = {pack_pair(x.x, x.y, T()), pack_pair(x.z, x.w, T())};
+    const uint2 halves = exchange_halves(quad, c.row / 4 % 2);
+    if (c.is_there) store_result(result_of<T>(args, i) + place_of_quad(c.row, c.column), halves);
+    x = unpack_quad<T>(quad);
+    const float2 moments = sum_lanes<8, 16>(moments_of(x));
+    const int part = (int)blockIdx.x / CLUSTER * PARTS + warp_here();
+    if (lane_here() < 8)
+        store_result(moments_of_result(args, i) + ROWS * part + c.row,
+                     make_uint2(__float_as_uint(moments.x), __float_as_uint(moments.y)));
+    return x;
 }
 
-// What the thread's own cells are before the first layer.
-template <typename T, int M>
-__device__ static float4 begin_cells(const wb_whole_args &args) {
-    const cells c = sum_cells<M>(place_by_cluster(args, OUT));
-    if (!is_own<M>() || !c.is_there || c.row >= args.m) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    return unpack_quad<T>(load_embedding<T, uint2>(args, c.row, c.column));
+// Of the block's own rows and its cluster's columns, both embeddings' sum: before it, nothing was.
+template <typename T>
+__device__ static float4 embed(const wb_whole_args &args) {
+    const cells c = cells_of(place_of(args, OUT), rank_here());
+    float4 x = {0.0f, 0.0f, 0.0f, 0.0f};
+    if (!is_own() || !is_row_computed(args, c)) return x;
+    if (c.is_there && c.row < args.m) x = unpack_quad<T>(load_embedding<T>(args, c.row, c.column));
+    return store_sums<T>(args, -1, c, x);
 }
 
-// Where a cell's share from the other block of the cluster arrives, of the block that adds it up.
-template <int M>
-__device__ static float4 *inbox_of(const wb_whole_args &args, const cells &c) {
-    return in_room<float4>(args.room.inbox) + c.row % (16 * M / CLUSTER) * (UNIT * UNITS / 4) +
-           c.quad;
+// Where the share of the block that is distance ranks further arrives.
+__device__ inline float4 *inbox_of(const wb_whole_args &args, const cells &c, int distance) {
+    return in_room<float4>(args.room.inbox) + ((distance - 1) * QUADS + c.quad) * 8 + c.row % 8;
 }
 
-// mine to the other block of the cluster.
-template <int M>
-__device__ static void send_share(const wb_whole_args &args, const cells &c, float4 mine) {
+__device__ inline void expect_shares(const wb_whole_args &args, const place &p) {
+    barrier_expect(flag_of(args, INBOX), (CLUSTER - 1) * 8 * p.n_units * UNIT * (int)sizeof(float));
+}
+
+// The thread's share of its cells to the block whose rows they are.
+__device__ inline void send_share(const wb_whole_args &args, const cells &c, float4 mine) {
+    const int to = c.row / 8, distance = (rank_here() - to + CLUSTER) % CLUSTER;
     uint32_t cell, flag;
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(cell)
-                 : "r"(shared_address(inbox_of<M>(args, c))), "r"(rank_here() ^ 1));
+                 : "r"(shared_address(inbox_of(args, c, distance))), "r"(to));
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(flag)
-                 : "r"(shared_address(flag_of(args, INBOX))), "r"(rank_here() ^ 1));
+                 : "r"(shared_address(flag_of(args, INBOX))), "r"(to));
     asm volatile(
         "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, "
         "[%5];" ::"r"(cell),
@@ -351,152 +372,133 @@ __device__ static void send_share(const wb_whole_args &args, const cells &c, flo
         : "memory");
 }
 
-// The moments of the thread's row and the block's columns, from the eight threads that have them.
-__device__ inline void store_moments(const wb_whole_args &args, const cells &c, float4 x) {
-    const float2 moments = sum_eight(moments_of(x));
-    if (c.quad == 0 && c.row < args.m)
-        __stcg((float2 *)args.moments + 32 * (blockIdx.x / CLUSTER) + c.row, moments);
-}
-
-// Step i: attention's output of layer i / 2, or the feed-forward block's, by the clusters that have
-// columns of it. sums <- both blocks' shares of each cell + bias + the norm of what was there
-// before. A cell is always the same thread's, which knows what that was: *was, then what it is.
-template <typename T, int D, int M>
-__device__ static void add_up(const wb_whole_args &args, int i, float4 *was) {
-    const wb_whole_product &product = args.products[2 * i + 1];
-    const place p = place_by_cluster(args, 2 * i + 1);
-    const cells c = sum_cells<M>(p);
-    const bool is_there = c.is_there && c.row < args.m;
-    const float4 bias = quad_of(product.bias, c), gamma = quad_of(args.norms[i].gamma, c);
-    const float4 beta = quad_of(args.norms[i].beta, c);
-    const float2 stats = in_room<float2>(args.room.stats)[c.row];
+// Sums <- all blocks' shares of each cell + bias + the norm of what was there before. A cell is
+// always the same thread's, which knows what that was: *was, then what it is.
+template <typename T>
+__device__ static void end_sums(const wb_whole_args &args, int i, const place &p, float4 *was) {
+    const cells c = cells_of(p, rank_here());
+    if (!is_row_computed(args, c)) return;
+    const int n_heads = first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
+    const float4 mine = sum_shares(args, i, c, p.kind == OUT ? n_heads : SHARES);
+    if (!is_own()) {
+        if (c.is_there) send_share(args, c, mine);
+        return;
+    }
+    if (threadIdx.x == 0) expect_shares(args, p);
+    const float4 bias = vector_of(args, i, 0)[c.quad], gamma = vector_of(args, i, 1)[c.quad];
+    const float4 beta = vector_of(args, i, 2)[c.quad];
+    const float2 stats = stats_here(args)[c.row];
     float4 x = make_float4((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
                            (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y,
                            (was->z - stats.x) * stats.y * gamma.z + beta.z + bias.z,
                            (was->w - stats.x) * stats.y * gamma.w + beta.w + bias.w);
-    const keys seen = keys_of(args, threadIdx.x / 32 % M);
-    const T *from = i % 2 ? lane_rows<T>((const T *)args.wide + 16 * args.d_ff * rank_here())
-                          : first_query<T, D, M>(args);
-    from = ready(from);
-    if (threadIdx.x == 0 && p.n_units > 0) {
-        const int n_rows = 16 * M / CLUSTER;
-        barrier_expect(flag_of(args, INBOX), max(0, min(n_rows, args.m - n_rows * rank_here())) *
-                                                 p.n_units * UNIT * (int)sizeof(float));
-    }
-    wait_for(args, p, i / 2);
-    threads_wait(BEGIN, THREADS);
-    if (p.n_units > 0) {
-        const float4 mine =
-            i % 2 ? down<T, M>(args, p, c, from) : attention<T, D, M>(args, p, c, seen, from);
-        if (is_own<M>()) {
-            barrier_wait_cluster(flag_of(args, INBOX), i & 1);
-            *was = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-            if (is_there) {
-                x = add(x, add(mine, *inbox_of<M>(args, c)));
-                const uint2 quad = make_uint2(pack_pair(x.x, x.y, T()), pack_pair(x.z, x.w, T()));
-                __stcg((uint2 *)((T *)args.sums + place_of_cell(c.row, c.column)), quad);
-                *was = unpack_quad<T>(quad);
-            }
-            store_moments(args, c, *was);
-        } else if (is_there) {
-            send_share<M>(args, c, mine);
-        }
-    }
-    threads_arrive(END, THREADS);
+    x = add(x, mine);
+    barrier_wait_cluster(flag_of(args, INBOX), i / 2 & 1);
+#pragma unroll
+    for (int k = 1; k < CLUSTER; k++) x = add(x, *inbox_of(args, c, k));
+    *was = store_sums<T>(args, i, c, x);
 }
 
 // ---- The classifier, and all of it ----
 
-// logits <- the classifier over what the blocks left in pre_logits.
+__device__ inline void store_for_host(float *p, float x) {
+    asm volatile("st.relaxed.sys.global.f32 [%0], %1;" ::"l"(p), "f"(x));
+}
+
+// logits <- the classifier over what the head's product has left.
 __device__ inline void classify(const wb_whole_args &args) {
-    const int lane = threadIdx.x % 32, n = args.n_texts * args.n_labels;
-    for (int i = threadIdx.x / 32; i < n; i += THREADS / 32) {
-        const int text = i / args.n_labels, label = i % args.n_labels;
-        float sum = 0.0f;
-        for (int column = lane; column < args.d; column += 32)
-            sum += __ldcg(args.pre_logits + (size_t)text * args.d + column) *
-                   args.classifier_w[(size_t)label * args.d + column];
-        sum = warp_sum(sum);
-        if (lane == 0) args.logits[i] = sum + args.classifier_bias[label];
-    }
+    const int lane = lane_here();
+    for (int text = blockIdx.x; text < args.n_texts; text += CLUSTER << args.log_clusters)
+        for (int label = warp_here(); label < args.n_labels; label += WARPS) {
+            const float *from = result_of<float>(args, 4 * args.n_layers) + text * args.d;
+            const float *w = args.classifier_w + (size_t)label * args.d;
+            uint4 x[MOST_K / 128];
+            fetch(x, [&](int k) {
+                const int column = 128 * k + 4 * lane;
+                return column < args.d ? (const uint4 *)(from + column) : NULL;
+            });
+            float sum = 0.0f;
+#pragma unroll
+            for (int k = 0; k < MOST_K / 128; k++) {
+                const int column = 128 * k + 4 * lane;
+                if (column >= args.d) continue;
+                const float4 y = *(const float4 *)(w + column);
+                sum += __uint_as_float(x[k].x) * y.x + __uint_as_float(x[k].y) * y.y +
+                       __uint_as_float(x[k].z) * y.z + __uint_as_float(x[k].w) * y.w;
+            }
+            sum = warp_sum(sum);
+            if (lane == 0)
+                store_for_host(args.logits + text * args.n_labels + label,
+                               sum + args.classifier_bias[label]);
+        }
 }
 
-template <typename T, int D, int M>
-__device__ static void compute(const wb_whole_args &args, float4 was) {
-#pragma unroll 1
-    for (int i = 0;; i++) {
-        multiply_norm<T, M>(args, i);
-        if (i == 2 * args.n_layers) return;
-        add_up<T, D, M>(args, i, &was);
-    }
-}
-
-template <typename T, int D, int M>
-__device__ static void forward(const wb_whole_args &args) {
-    __shared__ bool is_last;
-    open_room(args);
-    fetch_vectors(args);
-    const float4 was = begin_cells<T, M>(args);
-    if (threadIdx.x < 8 * 32) share_embedding_stats<T>(args);
+template <typename T, int D>
+__device__ static void compute(const wb_whole_args &args) {
+    float4 was = embed<T>(args);
+    if (warp_here() >= MULTIPLYING) begin_serving(args);
     meet_cluster();  // no block writes to another that has not begun
-    if (threadIdx.x < COMPUTING) {
-        compute<T, D, M>(args, was);
-    } else {
-        const bool is_mine = serve(args);
-        if (threadIdx.x == COMPUTING) is_last = is_mine;
+#pragma unroll 1
+    for (int i = 0; i <= 4 * args.n_layers; i++) {
+        const place p = place_of(args, i);
+        if (p.kind == OUT)
+            attend_heads<T, D>(args, i, p);
+        else if (warp_here() < MULTIPLYING)
+            multiply_rows<T>(args, i, p);
+        if (warp_here() >= MULTIPLYING && i % 2 == 0) bring_stats(args, i - 1);
+        __syncthreads();
+        if (i % 2)
+            end_sums<T>(args, i, p, &was);
+        else
+            end_product<T>(args, i, p);
+        if (warp_here() >= MULTIPLYING) serve(args, i);
     }
-    __syncthreads();
-    if (!is_last) return;
-    if (threadIdx.x == 0) *args.arrivals = 0;  // for the next launch
     classify(args);
 }
 
-template <typename T, int D, int M>
+template <typename T, int D>
+__device__ static void forward(const wb_whole_args &args) {
+    compute<T, D>(args);
+}
+
+template <typename T, int D>
 __global__ static void __launch_bounds__(THREADS, 1)
     whole(const __grid_constant__ wb_whole_args args) {
-    if constexpr (HAS_WARPGROUPS) forward<T, D, M>(args);
+    if constexpr (HAS_WARPGROUPS) forward<T, D>(args);
 }
 
 // ---- Launching ----
 
 enum { MOST_STATIC = 512 };  // bytes of shared memory besides
 
-static int ceil_div(int a, int b) {
-    return (a + b - 1) / b;
-}
-
-// A place for each matrix; the warps' shares of sums, [WARPS][16 M][8 UNITS] floats; [32] pairs of
-// mean and 1 / deviation; the other block's shares of this one's rows, [8 M][8 UNITS]; the rows
-// that each row attends to, [2][32] bytes; a flag for each place and for the other's shares.
+// Three places for matrices; shares of sums, [n][ROWS][8 UNITS] floats, of even steps and of odd
+// ones; the other blocks' shares of this one's rows, [3][8][8 UNITS]; of all rows mean and
+// 1 / deviation; two steps' vectors; the rows that each row attends to, [2][ROWS] bytes; and the
+// flags.
 static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
-    const int n_blocks = args->n_clusters * CLUSTER, d = args->d;
-    const int n_units[4] = {ceil_div(3 * d / UNIT, n_blocks), UNITS,
-                            ceil_div(args->d_ff / UNIT, n_blocks), UNITS};
-    const int k[4] = {d, ceil_div(args->n_heads, CLUSTER) * args->d_head, d, args->d_ff / CLUSTER};
+    const int n_heads = (args->n_heads + CLUSTER - 1) / CLUSTER, columns = UNIT * UNITS;
+    const int k[3] = {args->d, n_heads * args->d_head, args->d_ff / CLUSTER};
     int at = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         room->at[i] = at;
-        room->most_units[i] = n_units[i];
-        at += n_units[i] * UNIT * k[i] * 2;
+        at += columns * k[i] * 2;
     }
-    room->scratch = at;
-    room->stats = room->scratch + WARPS * 32 * UNIT * UNITS * 4;
-    room->inbox = room->stats + 32 * 8;
-    room->keys = room->inbox + 32 / CLUSTER * UNIT * UNITS * 4;
-    room->flags = room->keys + 64;
+    room->scratch[0] = at;
+    room->scratch[1] = room->scratch[0] + SHARES * ROWS * columns * 4;
+    room->inbox = room->scratch[1] + (n_heads > SHARES ? n_heads : SHARES) * ROWS * columns * 4;
+    room->stats = room->inbox + (CLUSTER - 1) * 8 * columns * 4;
+    room->vectors = room->stats + ROWS * 8;
+    room->keys = room->vectors + 2 * VECTORS * columns * 4;
+    room->flags = room->keys + 2 * ROWS;
     room->n_bytes = room->flags + 8 * N_FLAGS;
 }
 
-template <typename T>
-static const void *kernel_for(int d_head, bool is_two_tiles) {
-    if (d_head == 64)
-        return is_two_tiles ? (const void *)whole<T, 64, 2> : (const void *)whole<T, 64, 1>;
-    return is_two_tiles ? (const void *)whole<T, 32, 2> : (const void *)whole<T, 32, 1>;
-}
-
-static const void *kernel_of(const wb_whole_args *args, bool is_two_tiles) {
-    return args->cell == WB_CELL_F16 ? kernel_for<__half>(args->d_head, is_two_tiles)
-                                     : kernel_for<__nv_bfloat16>(args->d_head, is_two_tiles);
+static const void *kernel_of(const wb_whole_args *args) {
+    if (args->cell == WB_CELL_F16)
+        return args->d_head == 64 ? (const void *)whole<__half, 64>
+                                  : (const void *)whole<__half, 32>;
+    return args->d_head == 64 ? (const void *)whole<__nv_bfloat16, 64>
+                              : (const void *)whole<__nv_bfloat16, 32>;
 }
 
 // All blocks at once, in clusters; attributes has room for two.
@@ -508,7 +510,7 @@ static cudaLaunchConfig_t configure(const wb_whole_args *args, cudaLaunchAttribu
     attributes[1].id = cudaLaunchAttributeCooperative;
     attributes[1].val.cooperative = 1;
     cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(CLUSTER * args->n_clusters);
+    config.gridDim = dim3(CLUSTER << args->log_clusters);
     config.blockDim = dim3(THREADS);
     config.dynamicSmemBytes = (size_t)args->room.n_bytes;
     config.stream = stream;
@@ -517,11 +519,18 @@ static cudaLaunchConfig_t configure(const wb_whole_args *args, cudaLaunchAttribu
     return config;
 }
 
+// Of clusters: as many as leave each block a unit of every layer's matrix.
+static int log_clusters_of(const wb_whole_args *args) {
+    const int narrowest = args->d_ff < 3 * args->d ? args->d_ff : 3 * args->d;
+    int log = MOST_LOG_CLUSTERS;
+    while (log > 0 && (narrowest / UNIT / CLUSTER < 1 << log || args->d / UNIT < 1 << log)) log--;
+    return log;
+}
+
 static bool has_shape(const wb_whole_args *args) {
-    for (int i = 0; i < 4; i++)
-        if (args->room.most_units[i] > UNITS) return false;
-    return args->d % 64 == 0 && args->d <= MOST_D && args->d_ff % (64 * CLUSTER) == 0 &&
-           args->d_ff <= MOST_D_FF && args->d / UNIT <= UNITS * args->n_clusters &&
+    const int n_tasks = (args->n_heads + CLUSTER - 1) / CLUSTER * TILES;
+    return args->d % 64 == 0 && args->d <= MOST_K && n_tasks <= WARPS &&
+           args->d_ff % (32 * CLUSTER) == 0 && args->d_ff <= MOST_K * CLUSTER &&
            (args->d_head == 32 || args->d_head == 64) &&
            (args->cell == WB_CELL_F16 || args->cell == WB_CELL_BF16);
 }
@@ -534,37 +543,31 @@ static int count_kept(const wb_whole_args *args, int cache_bytes) {
 }
 
 bool wb_whole_prepare(wb_whole_args *args) {
-    int device = 0, major = 0, most_shared = 0, n_multiprocessors = 0, cache_bytes = 0;
+    int device = 0, major = 0, most_shared = 0, cache_bytes = 0, n_resident = 0;
     cudaError_t code = cudaGetDevice(&device);
     if (!code) code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (!code)
         code =
             cudaDeviceGetAttribute(&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-    if (!code)
-        code = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
     if (!code) code = cudaDeviceGetAttribute(&cache_bytes, cudaDevAttrL2CacheSize, device);
-    if (code || major != 9) return false;
+    if (code || major != 9 || !has_shape(args)) return false;
     args->n_kept = count_kept(args, cache_bytes);
-    args->n_clusters = n_multiprocessors / CLUSTER;
+    args->log_clusters = log_clusters_of(args);
+    args->results_bytes = results_bytes_of(*args);
     lay_out(&args->room, args);
-    if (!has_shape(args)) return false;
     const int n_bytes = args->room.n_bytes;
     if (n_bytes + MOST_STATIC > most_shared) return false;
-    for (int i = 0; i < 2; i++) {
-        cudaLaunchAttribute attributes[2];
-        const cudaLaunchConfig_t config = configure(args, attributes, 0);
-        int n_resident = 0;
-        const void *kernel = kernel_of(args, i);
-        code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes);
-        if (!code) code = cudaOccupancyMaxActiveClusters(&n_resident, kernel, &config);
-        if (code || n_resident < args->n_clusters) return false;
-    }
-    return true;
+    cudaLaunchAttribute attributes[2];
+    const cudaLaunchConfig_t config = configure(args, attributes, 0);
+    const void *kernel = kernel_of(args);
+    code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes);
+    if (!code) code = cudaOccupancyMaxActiveClusters(&n_resident, kernel, &config);
+    return !code && n_resident >= 1 << args->log_clusters;
 }
 
 unsigned wb_launch_whole(const wb_whole_args *args, wb_stream stream) {
     cudaLaunchAttribute attributes[2];
     const cudaLaunchConfig_t config = configure(args, attributes, stream);
     void *params[] = {(void *)args};
-    return cudaLaunchKernelExC(&config, kernel_of(args, args->m > 16), params);
+    return cudaLaunchKernelExC(&config, kernel_of(args), params);
 }

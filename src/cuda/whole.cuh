@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the steps of whole.cu are made of: a block's shared memory and its share of each matrix
-// there, copies under way, blocks waiting for each other, and the products of 16 M rows with the
+// What the steps of whole.cu are made of: where results lie in memory and how they are awaited, a
+// block's share of each matrix in its shared memory, and the products of up to 32 rows with the
 // block's columns, whose sums warps share out by k.
 #ifndef WB_CUDA_WHOLE_CUH
 #define WB_CUDA_WHOLE_CUH
@@ -8,27 +8,34 @@
 #include "cuda/hopper.cuh"
 
 enum {
-    WARPS = 12,  // that compute; k = 768 comes out even
-    COMPUTING = 32 * WARPS,
-    THREADS = COMPUTING + 32,  // and one that meets other blocks and sends for weights
-    CLUSTER = 2,
-    UNIT = 8,          // columns
-    UNITS = 3,         // at most, of a block and a matrix
-    STEP_BYTES = 512,  // of a unit and 32 k: 16 a lane
-    STEPS = 2,         // of 32 k, at most, of a warp where k is d_model
-    WIDE_STEPS = 4,    // where it is a block's part of d_ff
-    MOST_D = 32 * WARPS * STEPS,
-    MOST_D_FF = 32 * WARPS * WIDE_STEPS * CLUSTER
+    ROWS = WB_WHOLE_ROWS,
+    TILES = ROWS / 16,  // of rows, that a warp multiplies
+    OCTETS = ROWS / 8,  // of rows, that one block of a cluster adds up
+    UNIT = 8,           // columns
+    UNITS = 6,          // at most, of a block and a matrix
+    QUADS = 2 * UNITS,  // of columns: a thread has one in one row
+    STEP_BYTES = 512,   // of a unit and 32 k: 16 a lane
+    SHARES = 4,         // of k, among the warps that multiply a tile
+    STEPS = 6,          // of 32 k, at most, of a share
+    MOST_K = 32 * SHARES * STEPS,
+    MOST_SHARES = 6,               // of sums: of out, each head's is one
+    MULTIPLYING = TILES * SHARES,  // warps; the others serve them
+    PARTS = QUADS / 4,             // warps that have an octet's sums
+    WARPS = OCTETS * PARTS,
+    THREADS = 32 * WARPS,
+    LOG_CLUSTER = 2,
+    CLUSTER = 1 << LOG_CLUSTER,
+    MOST_LOG_CLUSTERS = 4,
+    MOST_CLUSTERS = 1 << MOST_LOG_CLUSTERS
 };
 
-enum { QKV, OUT, UP, DOWN, INBOX, N_FLAGS };
+enum { QKV, OUT, UP, DOWN };
 
-// Barriers of a block's warps. At two of them a step begins and ends for the warp that does not
-// compute; in the middle of a step the others share their sums, with the rows' stats that it has
-// for them or among themselves.
-enum { BEGIN = 1, END, WITH_STATS, WITHOUT_STATS };
+// Where a step's matrix lies, and what flags count: each place's weights, and the shares of sums
+// that come from the cluster's other blocks.
+enum { WIDE_PLACE, OUT_PLACE, DOWN_PLACE, INBOX, N_FLAGS };
 
-// ---- What lies in shared memory ----
+// ---- Shared memory ----
 
 extern __shared__ uint4 shared_memory[];
 
@@ -41,246 +48,243 @@ __device__ inline uint64_t *flag_of(const wb_whole_args &args, int i) {
     return in_room<uint64_t>(args.room.flags) + i;
 }
 
+__device__ inline int warp_here(void) {
+    return (int)threadIdx.x / 32;
+}
+
+__device__ inline int lane_here(void) {
+    return (int)threadIdx.x % 32;
+}
+
 __device__ inline int rank_here(void) {
     return (int)blockIdx.x % CLUSTER;
 }
 
-// One matrix's share of this block: n_units units of w from unit first on; of each unit_bytes of
-// them n_bytes from byte first_byte on.
+// Those with a row of the batch: all of their 16 rows are computed.
+__device__ inline int count_tiles(const wb_whole_args &args) {
+    return (args.m + 15) / 16;
+}
+
+// What step i multiplies with, product number i of the model: this block's share of its matrix.
+// n_units units from unit first on; of each unit_bytes of them n_bytes from first_byte on.
 struct place {
-    int kind, at, n_units, first, unit_bytes, first_byte, n_bytes;
+    int kind;
+    int flag, at;  // in shared memory
+    int n_units, first, unit_bytes, first_byte, n_bytes;
+    bool is_head;
 };
 
 __device__ inline int first_head_of(const wb_whole_args &args, int rank) {
     return args.n_heads * rank / CLUSTER;
 }
 
-// Of qkv, up and the head's product: columns shared out among all blocks.
-__device__ inline place place_by_block(const wb_whole_args &args, int product) {
-    const int kind = product % 4, is_head = product == 4 * args.n_layers;
-    const int n = is_head ? args.d : kind == UP ? args.d_ff : 3 * args.d;
-    const int first = n / UNIT * (int)blockIdx.x / (int)gridDim.x, n_bytes = 2 * UNIT * args.d;
-    const int end = n / UNIT * ((int)blockIdx.x + 1) / (int)gridDim.x;
-    return {kind, args.room.at[kind], end - first, first, n_bytes, 0, n_bytes};
-}
-
-// Of out and down: columns shared out among clusters, to as few as can hold them, since each reads
-// all rows; of k each block has a part.
-__device__ inline place place_by_cluster(const wb_whole_args &args, int product) {
-    const int kind = product % 4, begin = (int)blockIdx.x / CLUSTER * UNITS, rank = rank_here();
-    const int first_head = first_head_of(args, rank), part = args.d_ff / CLUSTER;
-    const int first_k = kind == OUT ? first_head * args.d_head : rank * part;
-    const int k = kind == OUT ? (first_head_of(args, rank + 1) - first_head) * args.d_head : part;
-    return {kind,
-            args.room.at[kind],
-            max(0, min(UNITS, args.d / UNIT - begin)),
-            begin,
-            2 * UNIT * (kind == OUT ? args.d : args.d_ff),
-            2 * UNIT * first_k,
-            2 * UNIT * k};
+// Of qkv, up and the head's product each block has columns of its own. Of out and down a cluster
+// has them, and each of its blocks a part of k: of out, that of the heads that it attends with.
+__device__ inline place place_of(const wb_whole_args &args, int i) {
+    place p = {};
+    p.kind = i % 4;
+    p.is_head = i == 4 * args.n_layers;
+    const bool is_shared = i % 2;
+    const int n = p.kind == UP ? args.d_ff : p.kind == QKV && !p.is_head ? 3 * args.d : args.d;
+    const int number = is_shared ? blockIdx.x / CLUSTER : blockIdx.x;
+    const int shift = is_shared ? args.log_clusters : args.log_clusters + LOG_CLUSTER;
+    int first_k = 0, k = args.d;
+    if (p.kind == OUT) {
+        first_k = first_head_of(args, rank_here()) * args.d_head;
+        k = first_head_of(args, rank_here() + 1) * args.d_head - first_k;
+    } else if (p.kind == DOWN) {
+        k = args.d_ff / CLUSTER;
+        first_k = k * rank_here();
+    }
+    p.flag = !is_shared ? WIDE_PLACE : p.kind == OUT ? OUT_PLACE : DOWN_PLACE;
+    p.at = args.room.at[p.flag];
+    p.first = n / UNIT * number >> shift;
+    p.n_units = (n / UNIT * (number + 1) >> shift) - p.first;
+    p.unit_bytes = 2 * UNIT * (p.kind == DOWN ? args.d_ff : args.d);
+    p.first_byte = 2 * UNIT * first_k;
+    p.n_bytes = 2 * UNIT * k;
+    return p;
 }
 
 // ---- Weights on their way ----
 
-// A block's share of a product's matrix on its way to its place, in copies that one thread begins
-// one at a time. What the cache cannot keep until the next forward is the first to leave it.
-struct sending {
-    const unsigned char *from;
-    int to, n_copies, n_bytes, stride;
-    uint64_t *flag;
-    bool is_kept;
-};
-
-__device__ inline sending send_for(const wb_whole_args &args, int product) {
-    if (product > 4 * args.n_layers) return {};
-    const place p = product % 2 ? place_by_cluster(args, product) : place_by_block(args, product);
-    if (p.n_units == 0 || p.n_bytes == 0) return {};
-    uint64_t *flag = flag_of(args, p.kind);
+// Sends for a block's share of product i's matrix, by one thread. What the cache cannot keep until
+// the next forward is the first to leave it.
+__device__ inline void send_for(const wb_whole_args &args, int i) {
+    if (i > 4 * args.n_layers) return;
+    const place p = place_of(args, i);
+    if (p.n_units == 0 || p.n_bytes == 0) return;
+    uint64_t *flag = flag_of(args, p.flag);
     barrier_expect(flag, p.n_units * p.n_bytes);
-    const unsigned char *from = (const unsigned char *)args.products[product].units +
+    const unsigned char *from = (const unsigned char *)args.products[i].units +
                                 (size_t)p.first * p.unit_bytes + p.first_byte;
-    const bool is_kept = product < args.n_kept;
-    if (p.n_bytes == p.unit_bytes) return {from, p.at, 1, p.n_units * p.n_bytes, 0, flag, is_kept};
-    return {from, p.at, p.n_units, p.n_bytes, p.unit_bytes, flag, is_kept};
-}
-
-__device__ inline void send_next(sending *s) {
-    if (s->n_copies == 0) return;
     uint64_t policy;
-    if (s->is_kept)
+    if (i < args.n_kept)
         asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
     else
         asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
-        "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(in_room<char>(s->to))),
-        "l"(s->from), "r"(s->n_bytes), "r"(shared_address(s->flag)), "l"(policy)
-        : "memory");
-    s->from += s->stride, s->to += s->n_bytes, s->n_copies--;
-}
-
-// Until they have come for the i-th time, from 0.
-__device__ inline void wait_for(const wb_whole_args &args, const place &p, int i) {
-    if (p.n_units > 0 && p.n_bytes > 0) barrier_wait(flag_of(args, p.kind), i & 1);
-}
-
-// Flags and keys, and the first layer's weights on their way. The block's next barrier is before
-// any use of them.
-__device__ inline void open_room(const wb_whole_args &args) {
-    const int t = threadIdx.x;
-    if (t == COMPUTING) {
-        for (int i = 0; i < N_FLAGS; i++) barrier_init(flag_of(args, i), 1);
-        barrier_publish();
+    const bool is_one_piece = p.n_bytes == p.unit_bytes;
+    const int n_bytes = is_one_piece ? p.n_units * p.n_bytes : p.n_bytes;
 #pragma unroll 1
-        for (int product = 0; product < 4; product++) {
-            sending s = send_for(args, product);
-            while (s.n_copies > 0) send_next(&s);
-        }
-    }
-    if (t < 32) {
-        uint8_t *keys = in_room<uint8_t>(args.room.keys);
-        const int row = min(t, args.m - 1);
-        keys[t] = args.first_key[row];
-        keys[32 + t] = args.end_key[row];
-    }
-}
-
-// What is read of each layer beside matrices is waited for: into the cache with it, a block an
-// array.
-__device__ inline void fetch_vectors(const wb_whole_args &args) {
-    const int n_products = 4 * args.n_layers + 1, i = (int)blockIdx.x - n_products;
-    const int line = 32 * (int)threadIdx.x;
-    const float *arrays[2] = {NULL, NULL};
-    int length = args.d;
-    if (i < 0) {
-        arrays[0] = args.products[blockIdx.x].bias, arrays[1] = args.products[blockIdx.x].sums;
-        if (i < -1 && blockIdx.x % 4 == QKV) length = 3 * args.d;
-        if (i < -1 && blockIdx.x % 4 == UP) length = args.d_ff;
-    } else if (i < 2 * args.n_layers) {
-        arrays[0] = args.norms[i].gamma, arrays[1] = args.norms[i].beta;
-    }
-    for (int k = 0; k < 2; k++)
-        if (arrays[k] && line < length)
-            asm volatile("prefetch.global.L2 [%0];" ::"l"(arrays[k] + line));
-}
-
-// ---- Blocks meeting, by the warp of each that does not compute: the others arrive at the end of a
-// step, make the next one ready and wait at its beginning ----
-
-// Counts this block, and says how many were there before; what its threads have written before
-// their barrier is seen by whoever sees the count.
-__device__ inline uint32_t arrive(uint32_t *arrivals) {
-    uint32_t before;
-    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
-                 : "=r"(before)
-                 : "l"(arrivals)
-                 : "memory");
-    return before;
-}
-
-// Mean and 1 / deviation of a row.
-__device__ inline float2 stats_of(float sum, float square, int d) {
-    const float scale = __fdividef(1.0f, (float)d), mean = sum * scale;
-    const float variance = fmaxf(square * scale - mean * mean, 0.0f);
-    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
-}
-
-// By one warp: the stats of all rows, from the moments that blocks have left.
-__device__ inline void share_stats(const wb_whole_args &args) {
-    const int row = threadIdx.x % 32;
-    float2 sum = {0.0f, 0.0f};
-#pragma unroll
-    for (int i = 0; i < MOST_D / (UNIT * UNITS); i++) {
-        const float2 part = __ldcg((const float2 *)args.moments + 32 * i + row);
-        sum.x += part.x, sum.y += part.y;
-    }
-    in_room<float2>(args.room.stats)[row] = stats_of(sum.x, sum.y, args.d);
-}
-
-// All steps of the warp that does not compute: step i is product i's. Weights for the place of the
-// step's matrix are sent for once the block is counted: before that, they would hold up the count.
-// Returns in the first lane whether this block was the last to end the last step.
-__device__ inline bool serve(const wb_whole_args &args) {
-    const bool is_first = threadIdx.x % 32 == 0;
-    uint32_t seen = 0, all = 0;
-#pragma unroll 1
-    for (int i = 0; i <= 4 * args.n_layers; i++) {
-        if (i > 0 && i % 2 == 0) share_stats(args);
-        if (i % 2 == 0) threads_arrive(WITH_STATS, THREADS);
-        threads_wait(END, THREADS);
-        all += gridDim.x;
-        if (is_first) {
-            seen = arrive(args.arrivals) + 1;
-            sending s = send_for(args, i + 4);
-            while (i < 4 * args.n_layers && (seen < all || s.n_copies > 0)) {
-                send_next(&s);
-                if (seen < all)
-                    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
-                                 : "=r"(seen)
-                                 : "l"(args.arrivals)
-                                 : "memory");
-            }
-        }
-        __syncwarp();
-        if (i < 4 * args.n_layers) threads_arrive(BEGIN, THREADS);
-    }
-    return is_first && seen == all;
-}
-
-// p as it is here: the compiler puts off past a wait what it can.
-template <typename T>
-__device__ inline const T *ready(const T *p) {
-    asm volatile("" : "+l"(p));
-    return p;
-}
-
-// Until all threads of a cluster are here, where a fence has seen to what they have written.
-__device__ inline void meet_cluster(void) {
-    asm volatile(
-        "barrier.cluster.arrive.relaxed.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
+    for (int u = 0; u < (is_one_piece ? 1 : p.n_units); u++)
+        asm volatile(
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+            "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(in_room<char>(p.at + u * n_bytes))),
+            "l"(from + (size_t)u * p.unit_bytes), "r"(n_bytes), "r"(shared_address(flag)),
+            "l"(policy)
             : "memory");
 }
 
-// ---- Rows in memory: 32 columns at a time, of these 8 rows, so that a warp reads in one piece
-// what it multiplies with ----
-
-enum { TILE = 8 * 32, COLUMN_TILES = 4 * TILE };
-
-__device__ inline int place_of_cell(int row, int column) {
-    return column / 32 * COLUMN_TILES + row / 8 * TILE + row % 8 * 32 + column % 32;
+// Until the weights of step i are there.
+__device__ inline void wait_for(const wb_whole_args &args, const place &p, int i) {
+    const int n_before = p.flag == WIDE_PLACE ? i / 2 : i / 4;
+    if (p.n_units > 0 && p.n_bytes > 0) barrier_wait(flag_of(args, p.flag), n_before & 1);
 }
 
-// ---- Products ----
+// ---- Results in memory: who reads one waits for it itself. Each step of a forward has a place of
+// its own for what it leaves, all of it ABSENT until somebody writes it; while one forward fills
+// one set of places, it empties the set that the forward before has filled. ----
 
-// A lane's share of 16 M rows: rows 16 m + 8 half + lane / 4; of its warp's step i of 32 k, cells
-// [8 (lane % 4), + 8), as in skinny.cu.
-__device__ inline int row_of(int m, int half) {
-    return 16 * m + 8 * half + (int)threadIdx.x % 32 / 4;
+// Two cells, or half of a quad's float, that nobody writes: what is no number is written as 0x7fff
+// or 0x7fffffff.
+constexpr uint32_t ABSENT = ~0u;
+
+__device__ inline uint4 load_result(const uint4 *p) {
+    uint4 x;
+    asm volatile("ld.relaxed.gpu.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "l"(p));
+    return x;
 }
 
-__device__ inline int step_of(int i) {
-    return ((int)threadIdx.x / 32 + (int)blockIdx.x) % WARPS + WARPS * i;
+__device__ inline uint2 load_result(const uint2 *p) {
+    uint2 x;
+    asm volatile("ld.relaxed.gpu.global.v2.b32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p));
+    return x;
 }
 
-// Where the lane's share of the warp's first step begins.
+__device__ inline void store_result(void *p, uint32_t x) {
+    asm volatile("st.relaxed.gpu.global.b32 [%0], %1;" ::"l"(p), "r"(x));
+}
+
+__device__ inline void store_result(void *p, uint2 x) {
+    asm volatile("st.relaxed.gpu.global.v2.b32 [%0], {%1, %2};" ::"l"(p), "r"(x.x), "r"(x.y));
+}
+
+__device__ inline void store_result(void *p, float4 x) {
+    asm volatile("st.relaxed.gpu.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(p), "f"(x.x),
+                 "f"(x.y), "f"(x.z), "f"(x.w));
+}
+
+__device__ inline bool is_absent(const uint4 &x) {
+    return max(max(x.x, x.y), max(x.z, x.w)) == ABSENT;
+}
+
+__device__ inline bool is_absent(const uint2 &x) {
+    return max(x.x, x.y) == ABSENT;
+}
+
+template <int N, typename V>
+__device__ inline bool is_any_absent(const V (&a)[N]) {
+    bool is_any = false;
+#pragma unroll
+    for (int i = 0; i < N; i++) is_any |= is_absent(a[i]);
+    return is_any;
+}
+
+// Asks once more for what was not there.
+template <int N, typename V, typename F>
+__device__ inline void load_absent(V (&a)[N], F at) {
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        if (is_absent(a[i])) a[i] = load_result(at(i));
+}
+
+// a[i] <- what is at at(i), there or not; zeros where at(i) is NULL.
+template <int N, typename V, typename F>
+__device__ inline void begin_fetch(V (&a)[N], F at) {
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const V *from = at(i);
+        a[i] = V();
+        if (from) a[i] = load_result(from);
+    }
+}
+
+// a[i] <- what is at at(i), once it is there. All of a warp together.
+template <int N, typename V, typename F>
+__device__ inline void fetch(V (&a)[N], F at) {
+    begin_fetch(a, at);
+    while (__any_sync(~0u, is_any_absent(a))) load_absent(a, at);
+}
+
+// What product i leaves is sums[ROWS, d] after attention or the feed-forward block, or
+// qkv[ROWS, 3 d], or wide[ROWS, d_ff]; of the head's, pre_logits[ROWS, d] floats; and of product
+// -1, the sums of embeddings. In memory those from product 4 l - 1 on lie together, and before
+// them what is known of their rows: moments[MOST_CLUSTERS PARTS, ROWS, 2], the sums of a warp's
+// columns and those of their squares.
+enum { MOMENT_BYTES = MOST_CLUSTERS * PARTS * ROWS * 8 };
+
+__host__ __device__ inline int layer_bytes_of(const wb_whole_args &args) {
+    return 2 * MOMENT_BYTES + 2 * ROWS * (5 * args.d + args.d_ff);
+}
+
+__host__ __device__ inline int results_bytes_of(const wb_whole_args &args) {
+    return args.n_layers * layer_bytes_of(args) + 2 * MOMENT_BYTES + 2 * ROWS * 4 * args.d;
+}
+
+__device__ inline unsigned char *layer_of_result(const wb_whole_args &args, int i) {
+    return args.results + (i + 1) / 4 * layer_bytes_of(args);
+}
+
 template <typename T>
-__device__ inline const T *lane_rows(const void *rows) {
-    return (const T *)rows + step_of(0) * COLUMN_TILES + 8 * (threadIdx.x % 32);
+__device__ inline T *result_of(const wb_whole_args &args, int i) {
+    const int k = (i + 1) % 4, n_before = k == 0 ? 0 : k == 1 ? 1 : k == 2 ? 4 : 5;
+    return (T *)(layer_of_result(args, i) + 2 * MOMENT_BYTES + 2 * ROWS * args.d * n_before);
 }
 
-// a <- the lane's share of step i; zeros from step n_steps on, and where there is no row.
-template <typename T, int M>
-__device__ inline void load_step(uint4 a[M][2], const T *from, int n_rows, int i, int n_steps) {
-    const uint4 none = {0, 0, 0, 0};
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-            a[m][half] = step_of(i) < n_steps && row_of(m, half) < n_rows
-                             ? __ldcg((const uint4 *)(from + WARPS * COLUMN_TILES * i +
-                                                      (2 * m + half) * TILE))
-                             : none;
+__device__ inline float2 *moments_of_result(const wb_whole_args &args, int i) {
+    return (float2 *)(layer_of_result(args, i) + ((i + 1) % 4 ? MOMENT_BYTES : 0));
 }
+
+// ---- How rows lie: as the left side of mma.m16n8k16, in pieces of 16 rows and 16 columns of which
+// a lane has 16 bytes, so that a warp reads in one piece what it multiplies with. Lane 4 g + t has
+// of columns 4 t to 4 t + 3 what are rows g and g + 8 to the instruction. These are 4 rows apart,
+// so that 8 rows lie together. Keys lie as the right side: of one row first, then of the other.
+// Values lie by columns of 32 rows, in the order in which lanes have probabilities. ----
+
+enum { PIECE = 16 * 16 };
+
+__device__ inline int row_of(int m, int half) {
+    const int g = lane_here() / 4;
+    return 16 * m + 8 * (g / 4) + 4 * half + g % 4;
+}
+
+// The key whose scores are column 2 (lane % 4) of a right side's 8.
+__device__ inline int key_of(int m, int half) {
+    const int t = lane_here() % 4;
+    return 16 * m + 8 * (t / 2) + 4 * half + 2 * (t % 2);
+}
+
+// Where a lane finds, or a thread puts, 8 bytes for row of columns column to column + 3.
+__device__ inline int place_of_quad(int row, int column) {
+    const int g = row / 8 % 2 * 4 + row % 4, half = row / 4 % 2;
+    return (column / 16 * TILES + row / 16) * PIECE + (4 * g + column / 4 % 4) * 8 + 4 * half;
+}
+
+__device__ inline int place_of_value(int row, int column) {
+    const int t = row / 8 % 2 * 2 + row / 2 % 2;
+    return ROWS * column + 8 * t + row / 16 * 4 + row / 4 % 2 * 2 + row % 2;
+}
+
+// Of the left side, a thread's quad of a row and that of its neighbour 4 rows away, which has
+// theirs: its first half of both, or its second.
+__device__ inline uint2 exchange_halves(uint2 quad, bool is_second) {
+    const uint32_t other = __shfl_xor_sync(~0u, is_second ? quad.x : quad.y, 4);
+    return is_second ? make_uint2(other, quad.y) : make_uint2(quad.x, other);
+}
+
+// ---- Cells ----
 
 template <typename T>
 __device__ inline float4 unpack_quad(uint2 quad) {
@@ -288,9 +292,31 @@ __device__ inline float4 unpack_quad(uint2 quad) {
     return make_float4(load1(cells), load1(cells + 1), load1(cells + 2), load1(cells + 3));
 }
 
+__device__ inline float4 add(const float4 &a, const float4 &b) {
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
 // Their sum and that of their squares.
 __device__ inline float2 moments_of(const float4 &x) {
     return make_float2(x.x + x.y + x.z + x.w, x.x * x.x + x.y * x.y + x.z * x.z + x.w * x.w);
+}
+
+// Of all threads whose numbers differ in these bits.
+template <int FIRST, int LAST>
+__device__ inline float2 sum_lanes(float2 x) {
+#pragma unroll
+    for (int i = FIRST; i <= LAST; i *= 2) {
+        x.x += __shfl_xor_sync(~0u, x.x, i);
+        x.y += __shfl_xor_sync(~0u, x.y, i);
+    }
+    return x;
+}
+
+// Mean and 1 / deviation of a row.
+__device__ inline float2 stats_of(const float2 &moments, int d) {
+    const float scale = __fdividef(1.0f, (float)d), mean = moments.x * scale;
+    const float variance = fmaxf(moments.y * scale - mean * mean, 0.0f);
+    return make_float2(mean, rsqrtf(variance + WB_NORM_EPSILON));
 }
 
 __device__ inline uint32_t add_pairs(uint32_t a, uint32_t b, __half) {
@@ -303,91 +329,103 @@ __device__ inline uint32_t add_pairs(uint32_t a, uint32_t b, __nv_bfloat16) {
     return *(const uint32_t *)&sum;
 }
 
-// Cells of a row's sum of both embeddings: a V holds some of them in pairs.
-template <typename T, typename V>
-__device__ inline V load_embedding(const wb_whole_args &args, int row, int column) {
-    V a = *(const V *)((const T *)args.words + (size_t)args.ids[row] * args.d + column);
-    const V b =
-        *(const V *)((const T *)args.positions + (size_t)args.position[row] * args.d + column);
-    uint32_t *sum = (uint32_t *)&a;
-#pragma unroll
-    for (size_t i = 0; i < sizeof(V) / 4; i++)
-        sum[i] = add_pairs(sum[i], ((const uint32_t *)&b)[i], T());
-    return a;
+// Four cells of a row's sum of both embeddings.
+template <typename T>
+__device__ inline uint2 load_embedding(const wb_whole_args &args, int row, int column) {
+    const size_t word = (size_t)args.ids[row] * args.d + column;
+    const size_t position = (size_t)args.position[row] * args.d + column;
+    const uint2 a = *(const uint2 *)((const T *)args.words + word);
+    const uint2 b = *(const uint2 *)((const T *)args.positions + position);
+    return make_uint2(add_pairs(a.x, b.x, T()), add_pairs(a.y, b.y, T()));
 }
 
-// What a lane multiplies with in step step of each unit; zeros from step n_steps on. Where a block
-// has fewer units, its last again: what becomes of that, nobody looks at.
-__device__ inline void load_units(uint4 b[UNITS], const place &p, int step, int n_steps) {
-    const unsigned char *w =
-        in_room<unsigned char>(p.at + min(step, n_steps - 1) * STEP_BYTES + threadIdx.x % 32 * 16);
-    const uint4 none = {0, 0, 0, 0};
+// Until all threads of a cluster are here.
+__device__ inline void meet_cluster(void) {
+    asm volatile("barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;" ::: "memory");
+}
+
+// ---- Products ----
+
+// Of the steps of 32 k, the i-th of this warp. Blocks begin at different ones, so that they do not
+// all want the same memory first.
+__device__ inline int step_of(int i) {
+    return (warp_here() + (int)blockIdx.x) % SHARES + SHARES * i;
+}
+
+// What a lane multiplies with in step step of each unit; asked for here, whatever the compiler
+// thinks. What units that a block does not have come to, nobody looks at.
+__device__ inline void load_units(uint4 b[UNITS], const place &p, int step) {
+    const uint32_t w = shared_address(in_room<char>(p.at + step * STEP_BYTES + lane_here() * 16));
+#pragma unroll
+    for (int u = 0; u < UNITS; u++)
+        asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(b[u].x), "=r"(b[u].y), "=r"(b[u].z), "=r"(b[u].w)
+                     : "r"(w + u * p.n_bytes));
+}
+
+// sums += 16 columns of the lane's rows times the same k of each unit. Products that follow each
+// other have sums of their own, so that none waits for another.
+template <typename T>
+__device__ inline void multiply_units(float sums[UNITS][4], const uint4 &a, const uint4 b[UNITS],
+                                      bool is_second) {
+    const uint32_t left[4] = {a.x, a.y, a.z, a.w};
 #pragma unroll
     for (int u = 0; u < UNITS; u++) {
-        b[u] = *(const uint4 *)(w + max(0, min(u, p.n_units - 1)) * p.n_bytes);
-        if (step >= n_steps) b[u] = none;
+        const uint32_t right[2] = {is_second ? b[u].z : b[u].x, is_second ? b[u].w : b[u].y};
+        multiply(sums[u], left, right, T());
     }
 }
 
-// sums += the lane's rows times 32 k of each unit.
-template <typename T, int M>
-__device__ inline void multiply_step(float sums[UNITS][M][4], const uint4 a[M][2],
-                                     const uint4 b[UNITS]) {
-#pragma unroll
-    for (int u = 0; u < UNITS; u++) {
-        const uint32_t low[2] = {b[u].x, b[u].y}, high[2] = {b[u].z, b[u].w};
-#pragma unroll
-        for (int m = 0; m < M; m++) {
-            const uint32_t first[4] = {a[m][0].x, a[m][1].x, a[m][0].y, a[m][1].y};
-            const uint32_t second[4] = {a[m][0].z, a[m][1].z, a[m][0].w, a[m][1].w};
-            multiply(sums[u][m], first, low, T());
-            multiply(sums[u][m], second, high, T());
-        }
-    }
+// Where four columns' sums of a row lie in step i, [shares][OCTETS][QUADS][8 rows]: rows of every
+// other quad in another order, for banks' sake. The next step's lie elsewhere, so that a warp may
+// be there before others have read these.
+__device__ inline float4 *place_of_sums(const wb_whole_args &args, int i, int share, int octet,
+                                        int quad, int row) {
+    return in_room<float4>(args.room.scratch[i % 2]) +
+           ((share * OCTETS + octet) * QUADS + quad) * 8 + (row ^ 4 * (quad % 2));
 }
 
 // A warp's share of the sums of 16 rows to where each thread finds those of its cells.
-__device__ inline void share_sums(float *scratch, const float sums[4], int tile, int u) {
-    const int lane = threadIdx.x % 32;
-    float *to = scratch + (16 * tile + lane / 4) * UNIT * UNITS + UNIT * u + 2 * (lane % 4);
-    *(float2 *)to = make_float2(sums[0], sums[1]);
-    *(float2 *)(to + 8 * UNIT * UNITS) = make_float2(sums[2], sums[3]);
+__device__ inline void share_sums(const wb_whole_args &args, int i, int share, int m,
+                                  const float sums[UNITS][4]) {
+    const int lane = lane_here(), at = 2 * (lane % 2);
+#pragma unroll
+    for (int u = 0; u < UNITS; u++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int row = row_of(m, half), quad = 2 * u + lane % 4 / 2;
+            float *to = (float *)place_of_sums(args, i, share, row / 8, quad, row % 8) + at;
+            *(float2 *)to = make_float2(sums[u][2 * half], sums[u][2 * half + 1]);
+        }
 }
 
-// Four neighbouring cells of a product's result, a thread's own: of row t / 8, counted from
-// first_row and around, those of quad t % 8. The last two quads are nobody's.
+// Four neighbouring cells of a product's result, a thread's own.
 struct cells {
     int row, quad, column;
-    bool is_there;  // of 16 M rows; the batch may have fewer
+    bool is_there;  // whether the block has these columns
 };
 
-__device__ inline cells cells_of(const place &p, int first_row, int n_rows) {
-    const int t = threadIdx.x, quad = t % 8, u = quad / 2;
-    return {(first_row + t / 8) % n_rows, quad, UNIT * (p.first + u) + 4 * (quad % 2),
-            t / 8 < n_rows && u < p.n_units};
+__device__ inline bool is_row_computed(const wb_whole_args &args, const cells &c) {
+    return c.row < 16 * count_tiles(args);
 }
 
-__device__ inline float4 add(const float4 &a, const float4 &b) {
-    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+// A warp has an octet's rows of 16 columns; octet first is the first warps'.
+__device__ inline cells cells_of(const place &p, int first) {
+    const int warp = warp_here(), lane = lane_here();
+    const int quad = 4 * (warp % PARTS) + lane / 8, u = quad / 2;
+    return {8 * ((warp / PARTS + first) % OCTETS) + lane % 8, quad,
+            UNIT * (p.first + u) + 4 * (quad % 2), u < p.n_units};
 }
 
-// The sum of what warps have of them: all, or of S warps the one that has 16 rows of them.
-template <int M, int S>
-__device__ inline float4 sum_shares(const float *scratch, const cells &c) {
+// The sum of what n_shares warps have of them.
+__device__ inline float4 sum_shares(const wb_whole_args &args, int i, const cells &c,
+                                    int n_shares) {
     float4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
-    if (!c.is_there) return sum;
-    const int first = S == 1 ? 0 : c.row / 16;
-    const float *from = scratch + (16 * M * first + c.row) * UNIT * UNITS + 4 * c.quad;
+    const float4 *from = place_of_sums(args, i, 0, c.row / 8, c.quad, c.row % 8);
 #pragma unroll
-    for (int i = 0; i < WARPS; i += S)
-        sum = add(sum, *(const float4 *)(from + 16 * M * i * UNIT * UNITS));
+    for (int k = 0; k < MOST_SHARES; k++)
+        if (k < n_shares) sum = add(sum, from[k * OCTETS * QUADS * 8]);
     return sum;
-}
-
-// A vector's four numbers for them.
-__device__ inline float4 quad_of(const float *vector, const cells &c) {
-    return c.is_there ? __ldg((const float4 *)(vector + c.column))
-                      : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 }
 
 #endif

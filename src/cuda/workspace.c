@@ -81,8 +81,7 @@ wb_status wb_gpu_workspace_open(wb_gpu_workspace *w, const wb_gpu_weights *weigh
         largest = area > largest ? area : largest;
     }
     has_narrow_context |= has_narrow_ff;
-    void *row_scale = NULL, *integers = NULL, *pre_logits = NULL, *arrivals = NULL, *moments = NULL;
-    const size_t few = weights->matrices[0].units ? WB_WHOLE_ROWS : 0;
+    void *row_scale = NULL, *integers = NULL, *pre_logits = NULL;
     const block blocks[] = {
         {&w->wide, m * widest * y, "activations between products"},
         {&w->wide_narrow, has_narrow_ff ? m * d_ff * 4 : 0,
@@ -96,10 +95,6 @@ wb_status wb_gpu_workspace_open(wb_gpu_workspace *w, const wb_gpu_weights *weigh
         {&w->cast, has_cast ? largest * 2 : 0, "weights on their way through a cast"},
         {&w->scores, count_scores(plan) * y, "scores of materialised attention"},
         {&pre_logits, n_texts * d * sizeof(float), "the classifier's first layer"},
-        {&w->few_wide, few * widest * y, "activations of few rows"},
-        {&w->few_sums, few * d * y, "sums of few rows before a norm"},
-        {&moments, few * WB_WHOLE_ROWS * 2 * sizeof(float), "sums over parts of few rows"},
-        {&arrivals, sizeof(uint32_t), "a count of blocks"},
     };
     wb_status status = wb_flow_open(&w->x, weights, plan, m, total, err);
     if (!status) status = wb_flow_open(&w->pooled, weights, plan, n_texts, total, err);
@@ -108,17 +103,14 @@ wb_status wb_gpu_workspace_open(wb_gpu_workspace *w, const wb_gpu_weights *weigh
     w->row_scale = row_scale;
     w->integers = integers;
     w->pre_logits = pre_logits;
-    w->moments = moments;
-    w->arrivals = arrivals;
     if (status) wb_gpu_workspace_close(w);
     return status;
 }
 
 void wb_gpu_workspace_close(wb_gpu_workspace *w) {
-    void *const blocks[] = {w->wide,      w->wide_narrow, w->context,    w->context_narrow,
-                            w->row_scale, w->sums,        w->query,      w->integers,
-                            w->cast,      w->scores,      w->pre_logits, w->few_wide,
-                            w->few_sums,  w->moments,     w->arrivals};
+    void *const blocks[] = {w->wide,      w->wide_narrow, w->context,   w->context_narrow,
+                            w->row_scale, w->sums,        w->query,     w->integers,
+                            w->cast,      w->scores,      w->pre_logits};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) wb_device_free(blocks[i]);
     wb_flow_close(&w->x);
     wb_flow_close(&w->pooled);

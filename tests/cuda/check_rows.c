@@ -248,7 +248,8 @@ static size_t unit_at(size_t row, size_t column, size_t k, bool is_in_order) {
     const size_t step = row / 8 * (k / 32) + column / 32;
     for (size_t quad = 0; quad < 4; quad++)
         for (size_t i = 0; i < 8; i++) {
-            const size_t its = is_in_order ? 8 * (i / 2) + 2 * quad + i % 2 : 8 * quad + i;
+            const size_t its =
+                is_in_order ? 8 * (i / 2) + 2 * quad + i % 2 : 16 * (i / 4) + 4 * quad + i % 4;
             if (its == column % 32) return 256 * step + 8 * (4 * (row % 8) + quad) + i;
         }
     return 0;
