@@ -18,6 +18,7 @@ typedef struct wb_slot {
     float *logits;        // pinned, [max_texts, n_labels]; the GPU writes to it
     wb_gpu_batch on_gpu;  // its block on the GPU
     wb_event done;
+    bool is_watched;  // done when the last of the logits is there
     uint64_t begin_ns;
     int index;  // of the batch, -1: the slot is free
 } wb_slot;
