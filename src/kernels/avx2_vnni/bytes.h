@@ -6,6 +6,8 @@
 
 #include "kernels/avx2/lanes.h"
 
+enum { TILE_ROWS_I8 = TILE_ROWS };
+
 // Not __m256i, for the reason given in avx512_vnni/bytes.h: gcc 12 moves sums of it to the stack.
 typedef int32_t words_8 __attribute__((vector_size(32)));
 

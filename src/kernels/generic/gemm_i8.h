@@ -43,7 +43,7 @@ KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, 
     for (int j = 0; j < out->n; j += TILE_N, packed += panel_bytes) {
         for (int i = 0, rows; i < out->m; i += rows) {
             const uint8_t *xi = x + (size_t)i * ld;
-            rows = tile_rows(out->m - i);
+            rows = equal_rows(out->m - i, TILE_ROWS_I8);
             const ahead next = ahead_of(out, packed, words_of(k, WORD_I8), TILE_N * WORD_I8, i,
                                         rows, j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {

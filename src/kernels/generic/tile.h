@@ -26,9 +26,13 @@ KERNEL_INLINE output output_of(float *y, int ld_y, int m, int n, const wb_epilog
 
 // The next tile's rows: as equal as possible, because a lone last row would read the whole panel
 // for itself. 7 rows are 4 + 3, not 6 + 1.
-KERNEL_INLINE int tile_rows(int rows_left) {
-    const int tiles = (rows_left + TILE_ROWS - 1) / TILE_ROWS;
+KERNEL_INLINE int equal_rows(int rows_left, int most) {
+    const int tiles = (rows_left + most - 1) / most;
     return (rows_left + tiles - 1) / tiles;
+}
+
+KERNEL_INLINE int tile_rows(int rows_left) {
+    return equal_rows(rows_left, TILE_ROWS);
 }
 
 // What comes after this panel, fetched into the second-level cache while this one is multiplied:
