@@ -6,18 +6,10 @@
 #ifndef WB_BYTES_H
 #define WB_BYTES_H
 
-#include "kernels/avx2/lanes.h"
+#include "kernels/avx2/words.h"
 
 // Rows of a tile: ten registers of sums leave room for all else that a step needs twice.
 enum { TILE_ROWS_I8 = 5 };
-
-// Not __m256i, for the reason given in avx512_vnni/bytes.h: gcc 12 moves sums of it to the stack.
-typedef int32_t words_8 __attribute__((vector_size(32)));
-
-// Columns 0-7 and 8-15.
-typedef struct words {
-    words_8 low, high;
-} words;
 
 // Four weights of each of eight columns where they lie, and their sizes.
 typedef struct signed_8 {
@@ -67,10 +59,6 @@ KERNEL_INLINE words_8 dot_8(words_8 sum, inputs_u8 x, signed_8 w) {
 
 KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
     return (words){dot_8(sum.low, x, w.low), dot_8(sum.high, x, w.high)};
-}
-
-KERNEL_INLINE lanes lanes_from_words(words v) {
-    return (lanes){_mm256_cvtepi32_ps((__m256i)v.low), _mm256_cvtepi32_ps((__m256i)v.high)};
 }
 
 #endif

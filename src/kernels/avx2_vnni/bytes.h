@@ -4,17 +4,9 @@
 #ifndef WB_BYTES_H
 #define WB_BYTES_H
 
-#include "kernels/avx2/lanes.h"
+#include "kernels/avx2/words.h"
 
 enum { TILE_ROWS_I8 = TILE_ROWS };
-
-// Not __m256i, for the reason given in avx512_vnni/bytes.h: gcc 12 moves sums of it to the stack.
-typedef int32_t words_8 __attribute__((vector_size(32)));
-
-// Columns 0-7 and 8-15.
-typedef struct words {
-    words_8 low, high;
-} words;
 
 typedef words weights_i8;
 typedef __m256i inputs_u8;
@@ -37,10 +29,6 @@ KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
 KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
     return (words){(words_8)_mm256_dpbusd_avx_epi32((__m256i)sum.low, x, (__m256i)w.low),
                    (words_8)_mm256_dpbusd_avx_epi32((__m256i)sum.high, x, (__m256i)w.high)};
-}
-
-KERNEL_INLINE lanes lanes_from_words(words v) {
-    return (lanes){_mm256_cvtepi32_ps((__m256i)v.low), _mm256_cvtepi32_ps((__m256i)v.high)};
 }
 
 #endif
