@@ -68,7 +68,7 @@ __device__ inline void bring_stats(const wb_whole_args &args, int i) {
 #pragma unroll
     for (int k = 0; k < MOST_CLUSTERS * PARTS / 4; k++)
         sum.x += __uint_as_float(parts[k].x), sum.y += __uint_as_float(parts[k].y);
-    sum = sum_lanes<8, 16>(sum);
+    sum = sum_of_row(sum);
     if (lane < 8) stats_here(args)[row] = stats_of(sum, args.d);
 }
 
@@ -152,16 +152,15 @@ __device__ static void multiply_rows(const wb_whole_args &args, int i, const pla
 
 // Scores of 16 queries to probabilities that still want to be divided by their sum. s[2 m + half]
 // are those of key_of(m, half) and the next for the queries row_of(.., 0), then for row_of(.., 1).
-template <int N>
-__device__ static void soften(float s[N][4], float inverse[2], const wb_whole_args &args, int m,
-                              float scale) {
+__device__ inline void soften(float s[OCTETS][4], float inverse[2], const wb_whole_args &args,
+                              int m, float scale) {
     const uint8_t *keys = in_room<uint8_t>(args.room.keys);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         const int row = row_of(m, half), first = keys[row], n_seen = keys[ROWS + row] - first;
         float most = -INFINITY, sum = 0.0f;
 #pragma unroll
-        for (int n = 0; n < N; n++)
+        for (int n = 0; n < OCTETS; n++)
 #pragma unroll
             for (int j = 0; j < 2; j++) {
                 const bool is_seen =
@@ -172,7 +171,7 @@ __device__ static void soften(float s[N][4], float inverse[2], const wb_whole_ar
             }
         most = row_max(most);
 #pragma unroll
-        for (int n = 0; n < N; n++)
+        for (int n = 0; n < OCTETS; n++)
 #pragma unroll
             for (int j = 0; j < 2; j++) {
                 float &x = s[n][2 * half + j];
@@ -188,7 +187,7 @@ __device__ static void soften(float s[N][4], float inverse[2], const wb_whole_ar
 template <typename T, int D>
 __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
                               const T *query, int m) {
-    constexpr int N = 2 * TILES, C = D / 16;
+    constexpr int C = D / 16;
     const int n_tiles = count_tiles(args);
     const T *key = query + ROWS * args.d, *value = key + ROWS * args.d;
     uint4 a[C + TILES * C + D / 8];
@@ -199,18 +198,18 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
         return k % TILES < n_tiles ? (const uint4 *)(key + k * PIECE) : NULL;
     });
     const uint4 *k = a + C, *v = k + TILES * C;
-    float s[N][4] = {};
+    float s[OCTETS][4] = {};
 #pragma unroll
     for (int c = 0; c < C; c++) {
         const uint32_t left[4] = {a[c].x, a[c].y, a[c].z, a[c].w};
 #pragma unroll
-        for (int n = 0; n < N; n++) {
+        for (int n = 0; n < OCTETS; n++) {
             const uint4 &x = k[TILES * c + n / 2];
             const uint32_t right[2] = {n % 2 ? x.z : x.x, n % 2 ? x.w : x.y};
             multiply(s[n], left, right, T());
         }
     }
-    soften<N>(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
+    soften(s, inverse, args, m, 1.44269504f * (D == 64 ? 0.125f : 0.17677670f));
 #pragma unroll
     for (int j = 0; j < TILES; j++) {
         const float *even = s[2 * j], *odd = s[2 * j + 1];
@@ -241,11 +240,7 @@ __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
         load_units(b, p, step + c);
 #pragma unroll
         for (int i = 0; i < 2; i++)
-#pragma unroll
-            for (int u = 0; u < UNITS; u++) {
-                const uint32_t right[2] = {i ? b[u].z : b[u].x, i ? b[u].w : b[u].y};
-                multiply(sums[u], a[i], right, T());
-            }
+            multiply_units<T>(sums, make_uint4(a[i][0], a[i][1], a[i][2], a[i][3]), b, i);
     }
 }
 
@@ -328,7 +323,7 @@ __device__ static float4 store_sums(const wb_whole_args &args, int i, const cell
     const uint2 halves = exchange_halves(quad, c.row / 4 % 2);
     if (c.is_there) store_result(result_of<T>(args, i) + place_of_quad(c.row, c.column), halves);
     x = unpack_quad<T>(quad);
-    const float2 moments = sum_lanes<8, 16>(moments_of(x));
+    const float2 moments = sum_of_row(moments_of(x));
     const int part = (int)blockIdx.x / CLUSTER * PARTS + warp_here();
     if (lane_here() < 8)
         store_result(moments_of_result(args, i) + ROWS * part + c.row,
@@ -434,7 +429,7 @@ __device__ inline void classify(const wb_whole_args &args) {
 }
 
 template <typename T, int D>
-__device__ static void compute(const wb_whole_args &args) {
+__device__ static void forward(const wb_whole_args &args) {
     float4 was = embed<T>(args);
     if (warp_here() >= MULTIPLYING) begin_serving(args);
     meet_cluster();  // no block writes to another that has not begun
@@ -454,11 +449,6 @@ __device__ static void compute(const wb_whole_args &args) {
         if (warp_here() >= MULTIPLYING) serve(args, i);
     }
     classify(args);
-}
-
-template <typename T, int D>
-__device__ static void forward(const wb_whole_args &args) {
-    compute<T, D>(args);
 }
 
 template <typename T, int D>

@@ -18,10 +18,10 @@ enum {
     SHARES = 4,         // of k, among the warps that multiply a tile
     STEPS = 6,          // of 32 k, at most, of a share
     MOST_K = 32 * SHARES * STEPS,
-    MOST_SHARES = 6,               // of sums: of out, each head's is one
     MULTIPLYING = TILES * SHARES,  // warps; the others serve them
     PARTS = QUADS / 4,             // warps that have an octet's sums
     WARPS = OCTETS * PARTS,
+    MOST_SHARES = WARPS / TILES,  // of sums: of out, each head's is one
     THREADS = 32 * WARPS,
     LOG_CLUSTER = 2,
     CLUSTER = 1 << LOG_CLUSTER,
@@ -301,11 +301,10 @@ __device__ inline float2 moments_of(const float4 &x) {
     return make_float2(x.x + x.y + x.z + x.w, x.x * x.x + x.y * x.y + x.z * x.z + x.w * x.w);
 }
 
-// Of all threads whose numbers differ in these bits.
-template <int FIRST, int LAST>
-__device__ inline float2 sum_lanes(float2 x) {
+// The sums over the four lanes that have numbers of the same row.
+__device__ inline float2 sum_of_row(float2 x) {
 #pragma unroll
-    for (int i = FIRST; i <= LAST; i *= 2) {
+    for (int i = 8; i <= 16; i *= 2) {
         x.x += __shfl_xor_sync(~0u, x.x, i);
         x.y += __shfl_xor_sync(~0u, x.y, i);
     }
