@@ -203,6 +203,11 @@ __device__ inline query_rows queries_of(const wb_attention_args &args, const wb_
     return {item.first_row + item.first_query, min(64, item.n_rows - item.first_query)};
 }
 
+// To pinned memory that the host watches meanwhile.
+__device__ inline void store_for_host(float *p, float x) {
+    asm volatile("st.relaxed.sys.global.f32 [%0], %1;" ::"l"(p), "f"(x) : "memory");
+}
+
 __device__ inline float warp_sum(float x) {
     for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(~0u, x, step);
     return x;

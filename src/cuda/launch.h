@@ -155,7 +155,7 @@ unsigned wb_launch_fold(const wb_fold_args *args, wb_stream stream);
 // Where things lie in a block's shared memory, in bytes; filled by prepare.
 typedef struct wb_whole_room {
     int at[3];  // of qkv and up, of out, of down
-    int scratch[2], inbox, stats, vectors, keys, flags, n_bytes;
+    int scratch[2], inbox, stats, moments, vectors, keys, flags, n_bytes;
 } wb_whole_room;
 
 // logits[n_texts, n_labels] <- a model's whole forward of m rows; the input is in the arguments.

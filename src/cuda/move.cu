@@ -88,7 +88,9 @@ __global__ static void classify_rows(const wb_classify_args args) {
             sum += a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
         }
         sum = warp_sum(sum);
-        if (lane == 0) args.logits[(size_t)row * args.n_labels + label] = sum + args.bias[label];
+        if (lane == 0)
+            store_for_host(args.logits + (size_t)row * args.n_labels + label,
+                           sum + args.bias[label]);
     }
 }
 

@@ -31,78 +31,85 @@
 // bias, gamma and beta; two steps' at a time.
 enum { VECTORS = 3 };
 
-__device__ inline float4 *vector_of(const wb_whole_args &args, int i, int vector) {
+__device__ inline float4 *vector_of(const wb_whole_args &args, unsigned i, int vector) {
     return in_room<float4>(args.room.vectors) + (i % 2 * VECTORS + vector) * QUADS;
 }
 
-__device__ inline void bring_vectors(const wb_whole_args &args, int i) {
-    const int quad = lane_here();
+__device__ inline void bring_vectors(const wb_whole_args &args, unsigned i) {
+    const unsigned quad = lane_here();
     if (i > 4 * args.n_layers || quad >= QUADS) return;
     const place p = place_of(args, i);
     if (quad / 2 >= p.n_units) return;
     const wb_whole_product &product = args.products[i];
     const wb_whole_norm &norm = args.norms[i / 2];
-    const int column = UNIT * p.first + 4 * quad;
+    const unsigned column = UNIT * p.first + 4 * quad;
     vector_of(args, i, 0)[quad] = *(const float4 *)(product.bias + column);
     vector_of(args, i, 1)[quad] = *(const float4 *)((i % 2 ? norm.gamma : product.sums) + column);
     if (i % 2) vector_of(args, i, 2)[quad] = *(const float4 *)(norm.beta + column);
 }
 
-__device__ inline float2 *stats_here(const wb_whole_args &args) {
-    return in_room<float2>(args.room.stats);
+// Those that steps i and i + 1 want, i even: the next two's lie elsewhere, so that they may come
+// before others have read these.
+__device__ inline float2 *stats_here(const wb_whole_args &args, unsigned i) {
+    return in_room<float2>(args.room.stats) + i / 2 % 2 * ROWS;
 }
 
-// The stats of all rows that product i has left, by the warps that do not multiply: each has an
-// octet of rows, of each row four lanes the moments.
-__device__ inline void bring_stats(const wb_whole_args &args, int i) {
-    const int lane = lane_here(), octet = warp_here() - MULTIPLYING, row = 8 * octet + lane % 8;
+// For step i the stats of all rows that the product before has left, by the warps that do not
+// multiply: each has an octet of rows, of each row four lanes the moments.
+__device__ inline void bring_stats(const wb_whole_args &args, unsigned i) {
+    const unsigned lane = lane_here(), octet = warp_here() - MULTIPLYING;
+    const unsigned row = 8 * octet + lane % 8;
     if (octet >= 2 * count_tiles(args)) return;
-    const int n_parts = PARTS << args.log_clusters;
-    const float2 *from = moments_of_result(args, i) + row;
-    uint2 parts[MOST_CLUSTERS * PARTS / 4];
-    fetch(parts, [&](int k) {
-        const int part = 4 * k + lane / 8;
-        return part < n_parts ? (const uint2 *)(from + ROWS * part) : NULL;
-    });
+    const float2 *from = moments_of_result(args, i - 1) + ROWS * (lane / 8) + row;
+    uint2 parts[MOST_CLUSTERS / 4];
+    fetch(
+        parts, [&](int k) { return (const uint2 *)(from + ROWS * 4 * k); },
+        [&](int k) { return 4 * k + lane / 8 < 1 << args.log_clusters; });
     float2 sum = {0.0f, 0.0f};
 #pragma unroll
-    for (int k = 0; k < MOST_CLUSTERS * PARTS / 4; k++)
+    for (int k = 0; k < MOST_CLUSTERS / 4; k++)
         sum.x += __uint_as_float(parts[k].x), sum.y += __uint_as_float(parts[k].y);
     sum = sum_of_row(sum);
-    if (lane < 8) stats_here(args)[row] = stats_of(sum, args.d);
+    if (lane < 8) stats_here(args, i)[row] = stats_of(sum, args.d);
 }
 
 // This block's part of what the forward before has filled, in step i.
-__device__ inline void empty_spent(const wb_whole_args &args, int i) {
-    const int n = args.results_bytes / 16, stride = 32 * CLUSTER << args.log_clusters;
-    const int per_step = (n / stride + 4 * args.n_layers + 1) / (4 * args.n_layers + 1);
-    const int first = (int)blockIdx.x * 32 + lane_here() + i * per_step * stride;
-    for (int k = 0; k < per_step; k++)
+__device__ inline void empty_spent(const wb_whole_args &args, unsigned i) {
+    const unsigned n = (unsigned)args.results_bytes / 16;
+    const unsigned stride = 32 * CLUSTER << args.log_clusters;
+    const unsigned per_step = (n / stride + 4 * args.n_layers + 1) / (4 * args.n_layers + 1);
+    const unsigned first = blockIdx.x * 32 + lane_here() + i * per_step * stride;
+    for (unsigned k = 0; k < per_step; k++)
         if (first + k * stride < n)
             ((uint4 *)args.spent)[first + k * stride] = {ABSENT, ABSENT, ABSENT, ABSENT};
 }
 
-// What some warps do before the first step: one makes the flags and sends for the first weights.
+// By one thread, before the block's next __syncthreads.
+__device__ inline void make_flags(const wb_whole_args &args) {
+    for (int i = 0; i < N_FLAGS; i++)
+        barrier_init(flag_of(args, i), i == MOMENTS ? 8 * (PARTS - 1) : 1);
+    barrier_publish();
+}
+
+// What some warps do before the first step: one sends for the first weights.
 __device__ inline void begin_serving(const wb_whole_args &args) {
-    const int warp = warp_here() - MULTIPLYING, lane = lane_here();
+    const unsigned warp = warp_here() - MULTIPLYING, lane = lane_here();
     if (warp == 0) bring_vectors(args, 0);
     if (warp == 1) {
         uint8_t *keys = in_room<uint8_t>(args.room.keys);
-        const int row = min(lane, args.m - 1);
+        const unsigned row = min(lane, (unsigned)args.m - 1);
         keys[lane] = args.first_key[row];
         keys[ROWS + lane] = args.end_key[row];
     }
     if (warp == 2 && lane == 0) {
-        for (int i = 0; i < N_FLAGS; i++) barrier_init(flag_of(args, i), 1);
-        barrier_publish();
         send_for(args, 0);
         send_for(args, 1);
     }
 }
 
 // And after the sums of step i are there: the matrix two steps on has its place free.
-__device__ inline void serve(const wb_whole_args &args, int i) {
-    const int warp = warp_here() - MULTIPLYING;
+__device__ inline void serve(const wb_whole_args &args, unsigned i) {
+    const unsigned warp = warp_here() - MULTIPLYING;
     if (warp == 0) bring_vectors(args, i + 1);
     if (warp == 1) empty_spent(args, i);
     if (warp == 2 && lane_here() == 0) send_for(args, i + 2);
@@ -113,17 +120,17 @@ __device__ inline void serve(const wb_whole_args &args, int i) {
 // The block's shares of step i's sums, by the warps that multiply. A warp begins with its first
 // rows while others are on their way.
 template <typename T>
-__device__ static void multiply_rows(const wb_whole_args &args, int i, const place &p) {
+__device__ static void multiply_rows(const wb_whole_args &args, unsigned i, const place &p) {
     enum { GROUPS = STEPS / 2, PIECES = 4 };
-    const int m = warp_here() / SHARES, n_steps = p.n_bytes / STEP_BYTES;
+    const unsigned m = warp_here() / SHARES, n_steps = p.n_bytes / STEP_BYTES;
     if (p.n_units == 0 || m >= count_tiles(args)) return;
-    const T *rows = result_of<T>(args, i - 1) + m * PIECE + 8 * lane_here() +
-                    2 * TILES * PIECE * (p.kind == DOWN ? n_steps * rank_here() : 0);
-    const auto at_group = [&](int group) {
+    const unsigned first_step = (p.kind == DOWN ? n_steps * rank_here() : 0) + step_of(0);
+    const T *rows =
+        result_of<T>(args, i - 1) + m * PIECE + 8 * lane_here() + 2 * TILES * PIECE * first_step;
+    const auto at_group = [=](int group) {
         return [=](int piece) {
-            const int step = step_of(2 * group + piece / 2);
-            const T *from = rows + (2 * step + piece % 2) * TILES * PIECE;
-            return step < n_steps ? (const uint4 *)from : NULL;
+            const int step = SHARES * (2 * group + piece / 2);
+            return (const uint4 *)(rows + (2 * step + piece % 2) * TILES * PIECE);
         };
     };
     uint4 a[GROUPS][PIECES], b[2][UNITS];
@@ -131,7 +138,9 @@ __device__ static void multiply_rows(const wb_whole_args &args, int i, const pla
 #pragma unroll
     for (int step = 0; step < 2; step++) load_units(b[step], p, min(step_of(step), n_steps - 1));
 #pragma unroll
-    for (int group = 0; group < GROUPS; group++) begin_fetch(a[group], at_group(group));
+    for (int group = 0; group < GROUPS; group++)
+        begin_fetch(a[group], at_group(group),
+                    [=](int piece) { return step_of(2 * group + piece / 2) < n_steps; });
     float sums[UNITS][4] = {};
 #pragma unroll
     for (int group = 0; group < GROUPS; group++) {
@@ -153,18 +162,18 @@ __device__ static void multiply_rows(const wb_whole_args &args, int i, const pla
 // Scores of 16 queries to probabilities that still want to be divided by their sum. s[2 m + half]
 // are those of key_of(m, half) and the next for the queries row_of(.., 0), then for row_of(.., 1).
 __device__ inline void soften(float s[OCTETS][4], float inverse[2], const wb_whole_args &args,
-                              int m, float scale) {
+                              unsigned m, float scale) {
     const uint8_t *keys = in_room<uint8_t>(args.room.keys);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int row = row_of(m, half), first = keys[row], n_seen = keys[ROWS + row] - first;
+        const unsigned row = row_of(m, half), first = keys[row];
+        const unsigned n_seen = keys[ROWS + row] - first;
         float most = -INFINITY, sum = 0.0f;
 #pragma unroll
         for (int n = 0; n < OCTETS; n++)
 #pragma unroll
             for (int j = 0; j < 2; j++) {
-                const bool is_seen =
-                    (unsigned)(key_of(n / 2, n % 2) + j - first) < (unsigned)n_seen;
+                const bool is_seen = key_of(n / 2, n % 2) + j - first < n_seen;
                 float &x = s[n][2 * half + j];
                 x = is_seen ? x * scale : -INFINITY;
                 most = fmaxf(most, x);
@@ -186,17 +195,20 @@ __device__ inline void soften(float s[OCTETS][4], float inverse[2], const wb_who
 // reads its own share from memory.
 template <typename T, int D>
 __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whole_args &args,
-                              const T *query, int m) {
+                              const T *query, unsigned m) {
     constexpr int C = D / 16;
-    const int n_tiles = count_tiles(args);
+    const unsigned n_tiles = count_tiles(args);
     const T *key = query + ROWS * args.d, *value = key + ROWS * args.d;
     uint4 a[C + TILES * C + D / 8];
-    fetch(a, [&](int i) {
-        const int k = i - C, v = k - TILES * C;
-        if (k < 0) return (const uint4 *)(query + (TILES * i + m) * PIECE);
-        if (v >= 0) return (const uint4 *)(value + v * 8 * ROWS);
-        return k % TILES < n_tiles ? (const uint4 *)(key + k * PIECE) : NULL;
-    });
+    query += m * PIECE;
+    fetch(
+        a,
+        [=](int i) {
+            const int k = i - C, v = k - TILES * C;
+            if (k < 0) return (const uint4 *)(query + TILES * i * PIECE);
+            return (const uint4 *)(v < 0 ? key + k * PIECE : value + v * 8 * ROWS);
+        },
+        [=](int i) { return i < C || i >= C + TILES * C || (i - C) % TILES < n_tiles; });
     const uint4 *k = a + C, *v = k + TILES * C;
     float s[OCTETS][4] = {};
 #pragma unroll
@@ -226,7 +238,7 @@ __device__ static void attend(float o[D / 8][4], float inverse[2], const wb_whol
 // sums += o times the block's columns of attention's output, from step step of k on.
 template <typename T, int D>
 __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
-                               const float inverse[2], const place &p, int step) {
+                               const float inverse[2], const place &p, unsigned step) {
 #pragma unroll
     for (int c = 0; c < D / 32; c++) {
         uint32_t a[2][4];
@@ -246,9 +258,10 @@ __device__ static void project(float sums[UNITS][4], const float o[D / 8][4],
 
 // The block's shares of the sums of attention's output: a warp takes a head and 16 rows.
 template <typename T, int D>
-__device__ static void attend_heads(const wb_whole_args &args, int i, const place &p) {
-    const int warp = warp_here(), n_tiles = count_tiles(args);
-    const int m = warp % n_tiles, head = warp / n_tiles, first = first_head_of(args, rank_here());
+__device__ static void attend_heads(const wb_whole_args &args, unsigned i, const place &p) {
+    const unsigned warp = warp_here(), n_tiles = count_tiles(args);
+    const unsigned m = warp % n_tiles, head = warp / n_tiles;
+    const unsigned first = first_head_of(args, rank_here());
     if (first + head >= first_head_of(args, rank_here() + 1)) return;
     const T *query = result_of<T>(args, i - 1) + ROWS * D * (first + head) + 8 * lane_here();
     float o[D / 8][4] = {}, inverse[2], sums[UNITS][4] = {};
@@ -275,7 +288,7 @@ __device__ static void store_values(const wb_whole_args &args, const cells &c, T
 }
 
 template <typename T>
-__device__ static void store_product(const wb_whole_args &args, int i, const place &p,
+__device__ static void store_product(const wb_whole_args &args, unsigned i, const place &p,
                                      const cells &c, float4 y) {
     if (p.is_head) {
         if (!c.is_there || c.row >= args.m || args.text[c.row] < 0) return;
@@ -295,11 +308,11 @@ __device__ static void store_product(const wb_whole_args &args, int i, const pla
 }
 
 template <typename T>
-__device__ static void end_product(const wb_whole_args &args, int i, const place &p) {
-    const cells c = cells_of(p, 0);
-    const float4 sum = sum_shares(args, i, c, SHARES);
+__device__ static void end_product(const wb_whole_args &args, unsigned i, const place &p,
+                                   const cells &c) {
+    const float4 sum = sum_shares(c, SHARES);
     const float4 bias = vector_of(args, i, 0)[c.quad], w_sums = vector_of(args, i, 1)[c.quad];
-    const float2 stats = stats_here(args)[c.row];
+    const float2 stats = stats_here(args, i)[c.row];
     store_product<T>(args, i, p, c,
                      make_float4((sum.x - stats.x * w_sums.x) * stats.y + bias.x,
                                  (sum.y - stats.x * w_sums.y) * stats.y + bias.y,
@@ -314,27 +327,45 @@ __device__ inline bool is_own(void) {
     return warp_here() < PARTS;
 }
 
+// What product i leaves of the rows of its cells: the first of the block's own warps adds up what
+// each has of them.
+__device__ inline void store_moments(const wb_whole_args &args, unsigned i, const cells &c,
+                                     const float2 &mine) {
+    float2 *here = in_room<float2>(args.room.moments) + c.row % 8;
+    uint64_t *flag = flag_of(args, MOMENTS);
+    if (warp_here() > 0) {
+        if (lane_here() >= 8) return;
+        here[8 * (warp_here() - 1)] = mine;
+        barrier_arrive(flag);
+        return;
+    }
+    barrier_wait(flag, (i + 1) / 2 & 1);
+    if (lane_here() >= 8) return;
+    float2 sum = mine;
+#pragma unroll
+    for (int k = 0; k < PARTS - 1; k++) sum.x += here[8 * k].x, sum.y += here[8 * k].y;
+    store_result(moments_of_result(args, i) + ROWS * (blockIdx.x / CLUSTER) + c.row,
+                 make_uint2(__float_as_uint(sum.x), __float_as_uint(sum.y)));
+}
+
 // What product i leaves of a thread's own cells, x, and of their rows. Returns what others will
 // find.
 template <typename T>
-__device__ static float4 store_sums(const wb_whole_args &args, int i, const cells &c, float4 x) {
+__device__ static float4 store_sums(const wb_whole_args &args, unsigned i, const cells &c,
+                                    float4 x) {
     if (!c.is_there) x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     const uint2 quad = {pack_pair(x.x, x.y, T()), pack_pair(x.z, x.w, T())};
     const uint2 halves = exchange_halves(quad, c.row / 4 % 2);
     if (c.is_there) store_result(result_of<T>(args, i) + place_of_quad(c.row, c.column), halves);
     x = unpack_quad<T>(quad);
-    const float2 moments = sum_of_row(moments_of(x));
-    const int part = (int)blockIdx.x / CLUSTER * PARTS + warp_here();
-    if (lane_here() < 8)
-        store_result(moments_of_result(args, i) + ROWS * part + c.row,
-                     make_uint2(__float_as_uint(moments.x), __float_as_uint(moments.y)));
+    store_moments(args, i, c, sum_of_row(moments_of(x)));
     return x;
 }
 
 // Of the block's own rows and its cluster's columns, both embeddings' sum: before it, nothing was.
 template <typename T>
 __device__ static float4 embed(const wb_whole_args &args) {
-    const cells c = cells_of(place_of(args, OUT), rank_here());
+    const cells c = cells_of(args, 1, place_of(args, OUT), rank_here());
     float4 x = {0.0f, 0.0f, 0.0f, 0.0f};
     if (!is_own() || !is_row_computed(args, c)) return x;
     if (c.is_there && c.row < args.m) x = unpack_quad<T>(load_embedding<T>(args, c.row, c.column));
@@ -342,7 +373,7 @@ __device__ static float4 embed(const wb_whole_args &args) {
 }
 
 // Where the share of the block that is distance ranks further arrives.
-__device__ inline float4 *inbox_of(const wb_whole_args &args, const cells &c, int distance) {
+__device__ inline float4 *inbox_of(const wb_whole_args &args, const cells &c, unsigned distance) {
     return in_room<float4>(args.room.inbox) + ((distance - 1) * QUADS + c.quad) * 8 + c.row % 8;
 }
 
@@ -352,7 +383,7 @@ __device__ inline void expect_shares(const wb_whole_args &args, const place &p) 
 
 // The thread's share of its cells to the block whose rows they are.
 __device__ inline void send_share(const wb_whole_args &args, const cells &c, float4 mine) {
-    const int to = c.row / 8, distance = (rank_here() - to + CLUSTER) % CLUSTER;
+    const unsigned to = c.row / 8, distance = (rank_here() - to) % CLUSTER;
     uint32_t cell, flag;
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                  : "=r"(cell)
@@ -370,11 +401,12 @@ __device__ inline void send_share(const wb_whole_args &args, const cells &c, flo
 // Sums <- all blocks' shares of each cell + bias + the norm of what was there before. A cell is
 // always the same thread's, which knows what that was: *was, then what it is.
 template <typename T>
-__device__ static void end_sums(const wb_whole_args &args, int i, const place &p, float4 *was) {
-    const cells c = cells_of(p, rank_here());
+__device__ static void end_sums(const wb_whole_args &args, unsigned i, const place &p,
+                                const cells &c, float4 *was) {
     if (!is_row_computed(args, c)) return;
-    const int n_heads = first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
-    const float4 mine = sum_shares(args, i, c, p.kind == OUT ? n_heads : SHARES);
+    const unsigned n_heads =
+        first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
+    const float4 mine = sum_shares(c, p.kind == OUT ? n_heads : SHARES);
     if (!is_own()) {
         if (c.is_there) send_share(args, c, mine);
         return;
@@ -382,7 +414,7 @@ __device__ static void end_sums(const wb_whole_args &args, int i, const place &p
     if (threadIdx.x == 0) expect_shares(args, p);
     const float4 bias = vector_of(args, i, 0)[c.quad], gamma = vector_of(args, i, 1)[c.quad];
     const float4 beta = vector_of(args, i, 2)[c.quad];
-    const float2 stats = stats_here(args)[c.row];
+    const float2 stats = stats_here(args, i)[c.row];
     float4 x = make_float4((was->x - stats.x) * stats.y * gamma.x + beta.x + bias.x,
                            (was->y - stats.x) * stats.y * gamma.y + beta.y + bias.y,
                            (was->z - stats.x) * stats.y * gamma.z + beta.z + bias.z,
@@ -396,26 +428,21 @@ __device__ static void end_sums(const wb_whole_args &args, int i, const place &p
 
 // ---- The classifier, and all of it ----
 
-__device__ inline void store_for_host(float *p, float x) {
-    asm volatile("st.relaxed.sys.global.f32 [%0], %1;" ::"l"(p), "f"(x));
-}
-
 // logits <- the classifier over what the head's product has left.
 __device__ inline void classify(const wb_whole_args &args) {
-    const int lane = lane_here();
-    for (int text = blockIdx.x; text < args.n_texts; text += CLUSTER << args.log_clusters)
-        for (int label = warp_here(); label < args.n_labels; label += WARPS) {
+    const unsigned lane = lane_here();
+    for (unsigned text = blockIdx.x; text < args.n_texts; text += CLUSTER << args.log_clusters)
+        for (unsigned label = warp_here(); label < args.n_labels; label += WARPS) {
             const float *from = result_of<float>(args, 4 * args.n_layers) + text * args.d;
             const float *w = args.classifier_w + (size_t)label * args.d;
             uint4 x[MOST_K / 128];
-            fetch(x, [&](int k) {
-                const int column = 128 * k + 4 * lane;
-                return column < args.d ? (const uint4 *)(from + column) : NULL;
-            });
+            fetch(
+                x, [=](int k) { return (const uint4 *)(from + 128 * k + 4 * lane); },
+                [&](int k) { return 128 * k + 4 * lane < args.d; });
             float sum = 0.0f;
 #pragma unroll
             for (int k = 0; k < MOST_K / 128; k++) {
-                const int column = 128 * k + 4 * lane;
+                const unsigned column = 128 * k + 4 * lane;
                 if (column >= args.d) continue;
                 const float4 y = *(const float4 *)(w + column);
                 sum += __uint_as_float(x[k].x) * y.x + __uint_as_float(x[k].y) * y.y +
@@ -430,22 +457,25 @@ __device__ inline void classify(const wb_whole_args &args) {
 
 template <typename T, int D>
 __device__ static void forward(const wb_whole_args &args) {
+    if (threadIdx.x == 0) make_flags(args);
+    __syncthreads();
     float4 was = embed<T>(args);
     if (warp_here() >= MULTIPLYING) begin_serving(args);
     meet_cluster();  // no block writes to another that has not begun
 #pragma unroll 1
-    for (int i = 0; i <= 4 * args.n_layers; i++) {
+    for (unsigned i = 0; i <= 4 * args.n_layers; i++) {
         const place p = place_of(args, i);
+        const cells c = cells_of(args, i, p, i % 2 ? rank_here() : 0);
         if (p.kind == OUT)
             attend_heads<T, D>(args, i, p);
         else if (warp_here() < MULTIPLYING)
             multiply_rows<T>(args, i, p);
-        if (warp_here() >= MULTIPLYING && i % 2 == 0) bring_stats(args, i - 1);
+        if (warp_here() >= MULTIPLYING && i % 2 == 0) bring_stats(args, i);
         __syncthreads();
         if (i % 2)
-            end_sums<T>(args, i, p, &was);
+            end_sums<T>(args, i, p, c, &was);
         else
-            end_product<T>(args, i, p);
+            end_product<T>(args, i, p, c);
         if (warp_here() >= MULTIPLYING) serve(args, i);
     }
     classify(args);
@@ -463,8 +493,8 @@ enum { MOST_STATIC = 512 };  // bytes of shared memory besides
 
 // Three places for matrices; shares of sums, [n][ROWS][8 UNITS] floats, of even steps and of odd
 // ones; the other blocks' shares of this one's rows, [3][8][8 UNITS]; of all rows mean and
-// 1 / deviation; two steps' vectors; the rows that each row attends to, [2][ROWS] bytes; and the
-// flags.
+// 1 / deviation, two steps'; moments of this one's, [PARTS - 1][8]; two steps' vectors; the rows
+// that each row attends to, [2][ROWS] bytes; and the flags.
 static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
     const int n_heads = (args->n_heads + CLUSTER - 1) / CLUSTER, columns = UNIT * UNITS;
     const int k[3] = {args->d, n_heads * args->d_head, args->d_ff / CLUSTER};
@@ -477,7 +507,8 @@ static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
     room->scratch[1] = room->scratch[0] + SHARES * ROWS * columns * 4;
     room->inbox = room->scratch[1] + (n_heads > SHARES ? n_heads : SHARES) * ROWS * columns * 4;
     room->stats = room->inbox + (CLUSTER - 1) * 8 * columns * 4;
-    room->vectors = room->stats + ROWS * 8;
+    room->moments = room->stats + 2 * ROWS * 8;
+    room->vectors = room->moments + (PARTS - 1) * 8 * 8;
     room->keys = room->vectors + 2 * VECTORS * columns * 4;
     room->flags = room->keys + 2 * ROWS;
     room->n_bytes = room->flags + 8 * N_FLAGS;

@@ -31,9 +31,9 @@ enum {
 
 enum { QKV, OUT, UP, DOWN };
 
-// Where a step's matrix lies, and what flags count: each place's weights, and the shares of sums
-// that come from the cluster's other blocks.
-enum { WIDE_PLACE, OUT_PLACE, DOWN_PLACE, INBOX, N_FLAGS };
+// Where a step's matrix lies, and what flags count: each place's weights, the shares of sums that
+// come from the cluster's other blocks, and the warps that have left their moments.
+enum { WIDE_PLACE, OUT_PLACE, DOWN_PLACE, INBOX, MOMENTS, N_FLAGS };
 
 // ---- Shared memory ----
 
@@ -48,52 +48,53 @@ __device__ inline uint64_t *flag_of(const wb_whole_args &args, int i) {
     return in_room<uint64_t>(args.room.flags) + i;
 }
 
-__device__ inline int warp_here(void) {
-    return (int)threadIdx.x / 32;
+// Numbers are unsigned where they are divided: signed ones take three times the instructions.
+__device__ inline unsigned warp_here(void) {
+    return threadIdx.x / 32;
 }
 
-__device__ inline int lane_here(void) {
-    return (int)threadIdx.x % 32;
+__device__ inline unsigned lane_here(void) {
+    return threadIdx.x % 32;
 }
 
-__device__ inline int rank_here(void) {
-    return (int)blockIdx.x % CLUSTER;
+__device__ inline unsigned rank_here(void) {
+    return blockIdx.x % CLUSTER;
 }
 
 // Those with a row of the batch: all of their 16 rows are computed.
-__device__ inline int count_tiles(const wb_whole_args &args) {
-    return (args.m + 15) / 16;
+__device__ inline unsigned count_tiles(const wb_whole_args &args) {
+    return ((unsigned)args.m + 15) / 16;
 }
 
 // What step i multiplies with, product number i of the model: this block's share of its matrix.
 // n_units units from unit first on; of each unit_bytes of them n_bytes from first_byte on.
 struct place {
-    int kind;
-    int flag, at;  // in shared memory
-    int n_units, first, unit_bytes, first_byte, n_bytes;
+    unsigned kind;
+    unsigned flag, at;  // in shared memory
+    unsigned n_units, first, unit_bytes, first_byte, n_bytes;
     bool is_head;
 };
 
-__device__ inline int first_head_of(const wb_whole_args &args, int rank) {
+__device__ inline unsigned first_head_of(const wb_whole_args &args, unsigned rank) {
     return args.n_heads * rank / CLUSTER;
 }
 
 // Of qkv, up and the head's product each block has columns of its own. Of out and down a cluster
 // has them, and each of its blocks a part of k: of out, that of the heads that it attends with.
-__device__ inline place place_of(const wb_whole_args &args, int i) {
+__device__ inline place place_of(const wb_whole_args &args, unsigned i) {
     place p = {};
     p.kind = i % 4;
     p.is_head = i == 4 * args.n_layers;
     const bool is_shared = i % 2;
-    const int n = p.kind == UP ? args.d_ff : p.kind == QKV && !p.is_head ? 3 * args.d : args.d;
-    const int number = is_shared ? blockIdx.x / CLUSTER : blockIdx.x;
-    const int shift = is_shared ? args.log_clusters : args.log_clusters + LOG_CLUSTER;
-    int first_k = 0, k = args.d;
+    const unsigned n = p.kind == UP ? args.d_ff : p.kind == QKV && !p.is_head ? 3 * args.d : args.d;
+    const unsigned number = is_shared ? blockIdx.x / CLUSTER : blockIdx.x;
+    const unsigned shift = is_shared ? args.log_clusters : args.log_clusters + LOG_CLUSTER;
+    unsigned first_k = 0, k = args.d;
     if (p.kind == OUT) {
         first_k = first_head_of(args, rank_here()) * args.d_head;
         k = first_head_of(args, rank_here() + 1) * args.d_head - first_k;
     } else if (p.kind == DOWN) {
-        k = args.d_ff / CLUSTER;
+        k = (unsigned)args.d_ff / CLUSTER;
         first_k = k * rank_here();
     }
     p.flag = !is_shared ? WIDE_PLACE : p.kind == OUT ? OUT_PLACE : DOWN_PLACE;
@@ -108,9 +109,9 @@ __device__ inline place place_of(const wb_whole_args &args, int i) {
 
 // ---- Weights on their way ----
 
-// Sends for a block's share of product i's matrix, by one thread. What the cache cannot keep until
-// the next forward is the first to leave it.
-__device__ inline void send_for(const wb_whole_args &args, int i) {
+// Sends for a block's share of product i's matrix, by one thread. What the cache can keep until the
+// next forward is the last to leave it, all else the first.
+__device__ inline void send_for(const wb_whole_args &args, unsigned i) {
     if (i > 4 * args.n_layers) return;
     const place p = place_of(args, i);
     if (p.n_units == 0 || p.n_bytes == 0) return;
@@ -120,13 +121,13 @@ __device__ inline void send_for(const wb_whole_args &args, int i) {
                                 (size_t)p.first * p.unit_bytes + p.first_byte;
     uint64_t policy;
     if (i < args.n_kept)
-        asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+        asm volatile("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;" : "=l"(policy));
     else
         asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     const bool is_one_piece = p.n_bytes == p.unit_bytes;
-    const int n_bytes = is_one_piece ? p.n_units * p.n_bytes : p.n_bytes;
+    const unsigned n_bytes = is_one_piece ? p.n_units * p.n_bytes : p.n_bytes;
 #pragma unroll 1
-    for (int u = 0; u < (is_one_piece ? 1 : p.n_units); u++)
+    for (unsigned u = 0; u < (is_one_piece ? 1 : p.n_units); u++)
         asm volatile(
             "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
             "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(in_room<char>(p.at + u * n_bytes))),
@@ -136,8 +137,8 @@ __device__ inline void send_for(const wb_whole_args &args, int i) {
 }
 
 // Until the weights of step i are there.
-__device__ inline void wait_for(const wb_whole_args &args, const place &p, int i) {
-    const int n_before = p.flag == WIDE_PLACE ? i / 2 : i / 4;
+__device__ inline void wait_for(const wb_whole_args &args, const place &p, unsigned i) {
+    const unsigned n_before = p.flag == WIDE_PLACE ? i / 2 : i / 4;
     if (p.n_units > 0 && p.n_bytes > 0) barrier_wait(flag_of(args, p.flag), n_before & 1);
 }
 
@@ -200,30 +201,29 @@ __device__ inline void load_absent(V (&a)[N], F at) {
         if (is_absent(a[i])) a[i] = load_result(at(i));
 }
 
-// a[i] <- what is at at(i), there or not; zeros where at(i) is NULL.
-template <int N, typename V, typename F>
-__device__ inline void begin_fetch(V (&a)[N], F at) {
+// a[i] <- what is at at(i), there or not; zeros where nobody wants it.
+template <int N, typename V, typename F, typename W>
+__device__ inline void begin_fetch(V (&a)[N], F at, W is_wanted) {
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        const V *from = at(i);
         a[i] = V();
-        if (from) a[i] = load_result(from);
+        if (is_wanted(i)) a[i] = load_result(at(i));
     }
 }
 
 // a[i] <- what is at at(i), once it is there. All of a warp together.
-template <int N, typename V, typename F>
-__device__ inline void fetch(V (&a)[N], F at) {
-    begin_fetch(a, at);
+template <int N, typename V, typename F, typename W>
+__device__ inline void fetch(V (&a)[N], F at, W is_wanted) {
+    begin_fetch(a, at, is_wanted);
     while (__any_sync(~0u, is_any_absent(a))) load_absent(a, at);
 }
 
 // What product i leaves is sums[ROWS, d] after attention or the feed-forward block, or
 // qkv[ROWS, 3 d], or wide[ROWS, d_ff]; of the head's, pre_logits[ROWS, d] floats; and of product
 // -1, the sums of embeddings. In memory those from product 4 l - 1 on lie together, and before
-// them what is known of their rows: moments[MOST_CLUSTERS PARTS, ROWS, 2], the sums of a warp's
+// them what is known of their rows: moments[MOST_CLUSTERS, ROWS, 2], the sums of a cluster's
 // columns and those of their squares.
-enum { MOMENT_BYTES = MOST_CLUSTERS * PARTS * ROWS * 8 };
+enum { MOMENT_BYTES = MOST_CLUSTERS * ROWS * 8 };
 
 __host__ __device__ inline int layer_bytes_of(const wb_whole_args &args) {
     return 2 * MOMENT_BYTES + 2 * ROWS * (5 * args.d + args.d_ff);
@@ -233,17 +233,17 @@ __host__ __device__ inline int results_bytes_of(const wb_whole_args &args) {
     return args.n_layers * layer_bytes_of(args) + 2 * MOMENT_BYTES + 2 * ROWS * 4 * args.d;
 }
 
-__device__ inline unsigned char *layer_of_result(const wb_whole_args &args, int i) {
+__device__ inline unsigned char *layer_of_result(const wb_whole_args &args, unsigned i) {
     return args.results + (i + 1) / 4 * layer_bytes_of(args);
 }
 
 template <typename T>
-__device__ inline T *result_of(const wb_whole_args &args, int i) {
-    const int k = (i + 1) % 4, n_before = k == 0 ? 0 : k == 1 ? 1 : k == 2 ? 4 : 5;
+__device__ inline T *result_of(const wb_whole_args &args, unsigned i) {
+    const unsigned k = (i + 1) % 4, n_before = k == 0 ? 0 : k == 1 ? 1 : k == 2 ? 4 : 5;
     return (T *)(layer_of_result(args, i) + 2 * MOMENT_BYTES + 2 * ROWS * args.d * n_before);
 }
 
-__device__ inline float2 *moments_of_result(const wb_whole_args &args, int i) {
+__device__ inline float2 *moments_of_result(const wb_whole_args &args, unsigned i) {
     return (float2 *)(layer_of_result(args, i) + ((i + 1) % 4 ? MOMENT_BYTES : 0));
 }
 
@@ -255,25 +255,25 @@ __device__ inline float2 *moments_of_result(const wb_whole_args &args, int i) {
 
 enum { PIECE = 16 * 16 };
 
-__device__ inline int row_of(int m, int half) {
-    const int g = lane_here() / 4;
+__device__ inline unsigned row_of(unsigned m, unsigned half) {
+    const unsigned g = lane_here() / 4;
     return 16 * m + 8 * (g / 4) + 4 * half + g % 4;
 }
 
 // The key whose scores are column 2 (lane % 4) of a right side's 8.
-__device__ inline int key_of(int m, int half) {
-    const int t = lane_here() % 4;
+__device__ inline unsigned key_of(unsigned m, unsigned half) {
+    const unsigned t = lane_here() % 4;
     return 16 * m + 8 * (t / 2) + 4 * half + 2 * (t % 2);
 }
 
 // Where a lane finds, or a thread puts, 8 bytes for row of columns column to column + 3.
-__device__ inline int place_of_quad(int row, int column) {
-    const int g = row / 8 % 2 * 4 + row % 4, half = row / 4 % 2;
+__device__ inline unsigned place_of_quad(unsigned row, unsigned column) {
+    const unsigned g = row / 8 % 2 * 4 + row % 4, half = row / 4 % 2;
     return (column / 16 * TILES + row / 16) * PIECE + (4 * g + column / 4 % 4) * 8 + 4 * half;
 }
 
-__device__ inline int place_of_value(int row, int column) {
-    const int t = row / 8 % 2 * 2 + row / 2 % 2;
+__device__ inline unsigned place_of_value(unsigned row, unsigned column) {
+    const unsigned t = row / 8 % 2 * 2 + row / 2 % 2;
     return ROWS * column + 8 * t + row / 16 * 4 + row / 4 % 2 * 2 + row % 2;
 }
 
@@ -330,7 +330,7 @@ __device__ inline uint32_t add_pairs(uint32_t a, uint32_t b, __nv_bfloat16) {
 
 // Four cells of a row's sum of both embeddings.
 template <typename T>
-__device__ inline uint2 load_embedding(const wb_whole_args &args, int row, int column) {
+__device__ inline uint2 load_embedding(const wb_whole_args &args, unsigned row, unsigned column) {
     const size_t word = (size_t)args.ids[row] * args.d + column;
     const size_t position = (size_t)args.position[row] * args.d + column;
     const uint2 a = *(const uint2 *)((const T *)args.words + word);
@@ -347,13 +347,13 @@ __device__ inline void meet_cluster(void) {
 
 // Of the steps of 32 k, the i-th of this warp. Blocks begin at different ones, so that they do not
 // all want the same memory first.
-__device__ inline int step_of(int i) {
-    return (warp_here() + (int)blockIdx.x) % SHARES + SHARES * i;
+__device__ inline unsigned step_of(unsigned i) {
+    return (warp_here() + blockIdx.x) % SHARES + SHARES * i;
 }
 
 // What a lane multiplies with in step step of each unit; asked for here, whatever the compiler
 // thinks. What units that a block does not have come to, nobody looks at.
-__device__ inline void load_units(uint4 b[UNITS], const place &p, int step) {
+__device__ inline void load_units(uint4 b[UNITS], const place &p, unsigned step) {
     const uint32_t w = shared_address(in_room<char>(p.at + step * STEP_BYTES + lane_here() * 16));
 #pragma unroll
     for (int u = 0; u < UNITS; u++)
@@ -378,52 +378,64 @@ __device__ inline void multiply_units(float sums[UNITS][4], const uint4 &a, cons
 // Where four columns' sums of a row lie in step i, [shares][OCTETS][QUADS][8 rows]: rows of every
 // other quad in another order, for banks' sake. The next step's lie elsewhere, so that a warp may
 // be there before others have read these.
-__device__ inline float4 *place_of_sums(const wb_whole_args &args, int i, int share, int octet,
-                                        int quad, int row) {
+__device__ inline float4 *place_of_sums(const wb_whole_args &args, unsigned i, unsigned share,
+                                        unsigned octet, unsigned quad, unsigned row) {
     return in_room<float4>(args.room.scratch[i % 2]) +
            ((share * OCTETS + octet) * QUADS + quad) * 8 + (row ^ 4 * (quad % 2));
 }
 
 // A warp's share of the sums of 16 rows to where each thread finds those of its cells.
-__device__ inline void share_sums(const wb_whole_args &args, int i, int share, int m,
+__device__ inline void share_sums(const wb_whole_args &args, unsigned i, unsigned share, unsigned m,
                                   const float sums[UNITS][4]) {
-    const int lane = lane_here(), at = 2 * (lane % 2);
+    const unsigned lane = lane_here();
 #pragma unroll
-    for (int u = 0; u < UNITS; u++)
+    for (int half = 0; half < 2; half++) {
+        const unsigned row = row_of(m, half), quad = lane % 4 / 2;
+        float2 *to = (float2 *)place_of_sums(args, i, share, row / 8, quad, row % 8) + lane % 2;
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const int row = row_of(m, half), quad = 2 * u + lane % 4 / 2;
-            float *to = (float *)place_of_sums(args, i, share, row / 8, quad, row % 8) + at;
-            *(float2 *)to = make_float2(sums[u][2 * half], sums[u][2 * half + 1]);
-        }
+        for (int u = 0; u < UNITS; u++)
+            to[2 * u * 8 * 2] = make_float2(sums[u][2 * half], sums[u][2 * half + 1]);
+    }
 }
 
 // Four neighbouring cells of a product's result, a thread's own.
 struct cells {
-    int row, quad, column;
-    bool is_there;  // whether the block has these columns
+    unsigned row, quad, column;
+    bool is_there;    // whether the block has these columns
+    uint32_t shares;  // where the first share of their sums lies
 };
 
 __device__ inline bool is_row_computed(const wb_whole_args &args, const cells &c) {
     return c.row < 16 * count_tiles(args);
 }
 
-// A warp has an octet's rows of 16 columns; octet first is the first warps'.
-__device__ inline cells cells_of(const place &p, int first) {
-    const int warp = warp_here(), lane = lane_here();
-    const int quad = 4 * (warp % PARTS) + lane / 8, u = quad / 2;
-    return {8 * ((warp / PARTS + first) % OCTETS) + lane % 8, quad,
-            UNIT * (p.first + u) + 4 * (quad % 2), u < p.n_units};
+// A warp has an octet's rows of 16 columns; octet first is the first warps'. Found before the sums
+// are there, which is why the compiler is kept from finding it where it is used.
+__device__ inline cells cells_of(const wb_whole_args &args, unsigned i, const place &p,
+                                 unsigned first) {
+    const unsigned warp = warp_here(), lane = lane_here();
+    const unsigned quad = 4 * (warp % PARTS) + lane / 8, u = quad / 2;
+    const unsigned octet = (warp / PARTS + first) % OCTETS, row = lane % 8;
+    uint32_t shares = shared_address(place_of_sums(args, i, 0, octet, quad, row));
+    asm volatile("" : "+r"(shares));
+    return {8 * octet + row, quad, UNIT * (p.first + u) + 4 * (quad % 2), u < p.n_units, shares};
+}
+
+__device__ inline float4 load_shared(uint32_t at) {
+    float4 x;
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+                 : "r"(at)
+                 : "memory");
+    return x;
 }
 
 // The sum of what n_shares warps have of them.
-__device__ inline float4 sum_shares(const wb_whole_args &args, int i, const cells &c,
-                                    int n_shares) {
+__device__ inline float4 sum_shares(const cells &c, unsigned n_shares) {
     float4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
-    const float4 *from = place_of_sums(args, i, 0, c.row / 8, c.quad, c.row % 8);
 #pragma unroll
     for (int k = 0; k < MOST_SHARES; k++)
-        if (k < n_shares) sum = add(sum, from[k * OCTETS * QUADS * 8]);
+        if (k < n_shares) sum = add(sum, load_shared(c.shares + k * OCTETS * QUADS * 8 * 16));
     return sum;
 }
 
