@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Power over time, as `wattbert study` writes it into power.csv beside results.csv:
-// technique,task,t_s,watts,source,method, one line about every 100 ms of every window.
+// technique,task,t_s,watts,source,method, one line about every 100 ms of every window,
+// fewer where the counter is slow to read.
 #ifndef POWER_H
 #define POWER_H
 

@@ -6,8 +6,10 @@
 
 #include "report/figures.h"
 
-enum { MAX_POINTS = 1200 };       // a panel: more than it has pixels
-static const double GAP_S = 0.6;  // a longer silence is the end of a window
+enum { MAX_POINTS = 1200 };  // a panel: more than it has pixels
+// A longer silence is the end of a window. A counter that is slow to read, as a GPU's, is known at
+// its steps a second apart, and a short window has one of them: hence the dots.
+static const double GAP_S = 1.5;
 
 // Was it read by the counter of this panel's device? Rows of two devices may lie in one file.
 static bool is_of_device(const power_sample *sample, const panel *p) {
@@ -99,7 +101,9 @@ static void timeline_draw(plot *p, int index, place_box area) {
     plot_axis_titles(p, area, "Time since the study began [s]", title, "y");
     axis_write(p->script, "x", &x, (int)((area.right - area.left) / 62.0));
     axis_write(p->script, "y", &y, 5);
-    fprintf(p->script, "plot $power%d using 1:2:3 with lines lw 1.6 lc rgb variable\n", index);
+    fprintf(p->script,
+            "plot $power%d using 1:2:3 with linespoints lw 1.6 pt 7 ps 0.3 lc rgb variable\n",
+            index);
 }
 
 const figure figure_power = {
