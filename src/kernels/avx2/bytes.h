@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact int8 products of AVX2, for generic/gemm_i8.h. vpmaddubsw multiplies unsigned bytes by
 // signed ones and adds two products in 16 bits, where sums of unsigned inputs would saturate. So
-// weights come as their sizes, inputs without their 128 and with the weights' signs: two products
-// are at most 2 * 127 * 127 = 32258, and sums start at 0.
+// weights come as their sizes, and inputs without their 128 and with the weights' signs, but for a
+// bit: where a weight is below 0, all bits of an input x are turned, which is -x - 1, by vpxor, which
+// more of a core's ports can do than vpsignb. That is its size less than it should be, whatever x is, so sums
+// start at the sizes of all weights below 0. Two products are at most 2 * 127 * 128 = 32512.
 #ifndef WB_BYTES_H
 #define WB_BYTES_H
 
@@ -11,26 +13,36 @@
 // Rows of a tile: ten registers of sums leave room for all else that a step needs twice.
 enum { TILE_ROWS_I8 = 5 };
 
-// Four weights of each of eight columns where they lie, and their sizes.
+// Four weights of each of eight columns: what turns an input's bits, and their sizes.
 typedef struct signed_8 {
-    const __m256i_u *value;
-    __m256i size;
+    __m256i turns, size;
 } signed_8;
 
 typedef struct weights_i8 {
     signed_8 low, high;
 } weights_i8;
 
-typedef __m256i inputs_u8;  // signed again
+typedef __m256i inputs_u8;
 
 KERNEL_INLINE words words_load(const int8_t *p) {
-    (void)p;
-    return (words){(words_8){0}, (words_8){0}};
+    return (words){(words_8)_mm256_loadu_si256((const __m256i *)p),
+                   (words_8)_mm256_loadu_si256((const __m256i *)(p + 32))};
 }
 
+static const int16_t ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const uint32_t high_bits[8] = {0x80808080, 0x80808080, 0x80808080, 0x80808080,
+                                      0x80808080, 0x80808080, 0x80808080, 0x80808080};
+
 KERNEL_INLINE signed_8 signed_load(const int8_t *p) {
-    const __m256i_u *value = (const __m256i_u *)p;
-    return (signed_8){value, _mm256_abs_epi8(_mm256_loadu_si256(value))};
+    const __m256i_u *w = (const __m256i_u *)p;
+    __m256i turns;
+    __asm__(
+        "vpxor %[turns], %[turns], %[turns]\n\t"
+        "vpcmpgtb %[w], %[turns], %[turns]\n\t"
+        "vpxor %[high_bits], %[turns], %[turns]"
+        : [turns] "=x"(turns)
+        : [w] "m"(*w), [high_bits] "m"(high_bits));
+    return (signed_8){turns, _mm256_abs_epi8(*w)};
 }
 
 KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
@@ -40,25 +52,26 @@ KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
 KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
     int32_t four;
     memcpy(&four, p, sizeof four);
-    return _mm256_xor_si256(_mm256_set1_epi32(four), _mm256_set1_epi8((char)0x80));
+    return _mm256_set1_epi32(four);
 }
 
 // In assembly, because gcc 12 takes the instructions of all rows apart and runs out of registers:
 // 5 % slower from intrinsics.
-KERNEL_INLINE words_8 dot_8(words_8 sum, inputs_u8 x, signed_8 w) {
+KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
     __m256i products;
     __asm__(
-        "vpsignb %[value], %[x], %[products]\n\t"
-        "vpmaddubsw %[products], %[size], %[products]\n\t"
+        "vpxor %[high_turns], %[x], %[products]\n\t"
+        "vpxor %[low_turns], %[x], %[x]\n\t"
+        "vpmaddubsw %[products], %[high_size], %[products]\n\t"
+        "vpmaddubsw %[x], %[low_size], %[x]\n\t"
         "vpmaddwd %[ones], %[products], %[products]\n\t"
-        "vpaddd %[products], %[sum], %[sum]"
-        : [sum] "+x"(sum), [products] "=&x"(products)
-        : [x] "x"(x), [value] "m"(*w.value), [size] "x"(w.size), [ones] "x"(_mm256_set1_epi16(1)));
+        "vpmaddwd %[ones], %[x], %[x]\n\t"
+        "vpaddd %[products], %[high], %[high]\n\t"
+        "vpaddd %[x], %[low], %[low]"
+        : [high] "+x"(sum.high), [low] "+x"(sum.low), [products] "=&x"(products), [x] "+x"(x)
+        : [high_turns] "x"(w.high.turns), [low_turns] "x"(w.low.turns),
+          [high_size] "x"(w.high.size), [low_size] "x"(w.low.size), [ones] "m"(ones));
     return sum;
-}
-
-KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
-    return (words){dot_8(sum.low, x, w.low), dot_8(sum.high, x, w.high)};
 }
 
 #endif
