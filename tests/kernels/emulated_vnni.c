@@ -23,6 +23,10 @@ static inline __m256i dot_bytes(__m256i sum, __m256i x, __m256i w) {
 
 #include "kernels/generic/gemm_i8.h"
 
+static void pack_i8_emulated(void *packed, const int8_t *w, int n, int k) {
+    pack_panels_i8(packed, w, n, k);
+}
+
 static void gemm_i8_emulated(float *y, int ld_y, const uint8_t *x, int ld_x, const float *x_scale,
                              const void *packed, const float *w_scale, int m, int n, int k,
                              const wb_epilogue *epilogue) {
@@ -32,6 +36,7 @@ static void gemm_i8_emulated(float *y, int ld_y, const uint8_t *x, int ld_x, con
 
 bool emulated_vnni_select(wb_kernels *kernels) {
     kernels->gemm_i8_name = "gemm_i8_emulated";
+    kernels->pack_i8 = pack_i8_emulated;
     kernels->gemm_i8 = gemm_i8_emulated;
     return true;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact int8 products of AVX2, for generic/gemm_i8.h. vpmaddubsw multiplies unsigned bytes by
 // signed ones and adds two products in 16 bits, where sums of unsigned inputs would saturate. So
-// weights come as their sizes, and inputs without their 128 and with the weights' signs, but for a
-// bit: where a weight is below 0, all bits of an input x are turned, which is -x - 1, by vpxor, which
-// more of a core's ports can do than vpsignb. That is its size less than it should be, whatever x is, so sums
-// start at the sizes of all weights below 0. Two products are at most 2 * 127 * 128 = 32512.
+// weights come as their sizes, and inputs without their 128 and with the weights' signs, but for
+// one: where a weight is below 0 all bits of an input x are turned, which makes it -x - 1, because
+// more ports of a core can do vpxor than vpsignb. Its size is then missing from the sum, whatever x
+// is, and so sums start at the sizes of all weights below 0. Two products are at most 2 * 127 * 128
+// = 32512.
 #ifndef WB_BYTES_H
 #define WB_BYTES_H
 
@@ -13,7 +14,8 @@
 // Rows of a tile: ten registers of sums leave room for all else that a step needs twice.
 enum { TILE_ROWS_I8 = 5 };
 
-// Four weights of each of eight columns: what turns an input's bits, and their sizes.
+// Of four weights of each of eight columns what turns an input's bits, its 128 among them, and
+// their sizes.
 typedef struct signed_8 {
     __m256i turns, size;
 } signed_8;

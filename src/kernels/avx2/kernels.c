@@ -7,8 +7,7 @@
 #include "kernels/generic/gemm_f16.h"
 #include "kernels/generic/pairs_widened.h"
 #include "kernels/generic/gemm_bf16.h"
-#include "kernels/avx2/bytes.h"
-#include "kernels/generic/gemm_i8.h"
+#include "kernels/avx2/gemm_turned.h"
 #include "kernels/generic/rows.h"
 
 static size_t panel_bytes_f32_avx2(int k) {
@@ -82,7 +81,7 @@ static void gemm_i8_avx2(float *y, int ld_y, const uint8_t *x, int ld_x, const f
                          const void *packed, const float *w_scale, int m, int n, int k,
                          const wb_epilogue *epilogue) {
     const output out = output_of(y, ld_y, m, n, epilogue);
-    gemm_lanes_i8(&out, x, ld_x, (scales){x_scale, w_scale}, packed, k);
+    gemm_turned_i8(&out, x, ld_x, (scales){x_scale, w_scale}, packed, k);
 }
 
 static void quantize_i8_avx2(uint8_t *q, int ld_q, float *scale, const float *x, int ld_x, int m,

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rung of AVX-VNNI (Alder Lake, Sierra Forest and later: VNNI without AVX-512): int8 products,
-// over the panels that the AVX2 set packs. Where the CPU has no such instruction, checkkernels
-// checks the same source with the instruction emulated (tests/kernels/emulated_vnni.c).
+// The rung of AVX-VNNI (Alder Lake, Sierra Forest and later: VNNI without AVX-512): int8 products
+// over panels whose sums start elsewhere than the AVX2 set's. Where the CPU has no such
+// instruction, checkkernels checks the same source with the instruction emulated
+// (tests/kernels/emulated_vnni.c).
 #include "kernels/avx2_vnni/bytes.h"
 
 #include "kernels/generic/gemm_i8.h"
+
+static void pack_i8_avx2_vnni(void *packed, const int8_t *w, int n, int k) {
+    pack_panels_i8(packed, w, n, k);
+}
 
 static void gemm_i8_avx2_vnni(float *y, int ld_y, const uint8_t *x, int ld_x, const float *x_scale,
                               const void *packed, const float *w_scale, int m, int n, int k,
@@ -15,5 +20,6 @@ static void gemm_i8_avx2_vnni(float *y, int ld_y, const uint8_t *x, int ld_x, co
 
 void wb_kernels_init_avx2_vnni(wb_kernels *kernels) {
     kernels->gemm_i8_name = "gemm_i8_avx2_vnni";
+    kernels->pack_i8 = pack_i8_avx2_vnni;
     kernels->gemm_i8 = gemm_i8_avx2_vnni;
 }

@@ -14,12 +14,8 @@ typedef struct scales {
     const float *w;  // [n]
 } scales;
 
-KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, const uint8_t *x,
-                           size_t ld_x, scales scale, const int8_t *panel, int k, ahead next) {
-    words sum[TILE_ROWS][TILE_VECTORS];
-    fetch_cells(out, i, rows, j);
-    multiply_panel_i8(sum, rows, x, ld_x, panel, k, &next);
-
+KERNEL_INLINE void close_tile_i8(words sum[TILE_ROWS][TILE_VECTORS], const int rows,
+                                 const output *out, int i, int j, scales scale) {
     const float *bias = out->epilogue.bias;
     float *y = out->y + (size_t)i * (size_t)out->ld_y + j;
     UNROLL
@@ -34,6 +30,14 @@ KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, cons
                           lanes_fma(lanes_from_words(sum[r][v]), product, b), columns);
         }
     }
+}
+
+KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, const uint8_t *x,
+                           size_t ld_x, scales scale, const int8_t *panel, int k, ahead next) {
+    words sum[TILE_ROWS][TILE_VECTORS];
+    fetch_cells(out, i, rows, j);
+    multiply_panel_i8(sum, rows, x, ld_x, panel, k, &next);
+    close_tile_i8(sum, rows, out, i, j, scale);
 }
 
 KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, scales scale,

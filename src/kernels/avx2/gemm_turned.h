@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// int8 products of many rows on AVX2: what bytes.h makes of a panel's weights before it multiplies
+// them, six instructions for a step of five rows, is made once for all rows. That is twice as large
+// as the weights, so it is made of a stretch of k of one panel at a time, while rows pass in blocks
+// whose sums wait for the next stretch.
+#ifndef WB_KERNELS_AVX2_GEMM_TURNED_H
+#define WB_KERNELS_AVX2_GEMM_TURNED_H
+
+#include "kernels/avx2/bytes.h"
+#include "kernels/generic/gemm_i8.h"
+
+enum {
+    STRETCH_WORDS = 256,  // 32 KB
+    BLOCK_ROWS = 240,
+    FEW_ROWS_I8 = 10  // up to so many, it is not worth it
+};
+
+// Of a panel, words [first, first + n) and, with is_last, the panel's odd bytes.
+typedef struct stretch {
+    const int8_t *panel;
+    int first, n, k;
+    bool is_last;
+    const weights_i8 *words;
+} stretch;
+
+KERNEL_INLINE const int8_t *weights_at(const int8_t *panel, int word) {
+    return panel + TILE_N * (sizeof(int32_t) + (size_t)word * WORD_I8);
+}
+
+// sums += x[rows, s.n words] times the stretch; and y's cells, where it is the panel's last.
+KERNEL_INLINE void tile_turned(const output *out, int i, const int rows, int j, const uint8_t *x,
+                               size_t ld_x, scales scale, words (*sums)[TILE_VECTORS], stretch s,
+                               ahead next) {
+    words sum[TILE_ROWS][TILE_VECTORS];
+    if (s.is_last) fetch_cells(out, i, rows, j);
+    UNROLL
+    for (int r = 0; r < rows; r++) sum[r][0] = s.first ? sums[r][0] : words_load(s.panel);
+    next.p += (size_t)s.first * next.step;
+    x += (size_t)s.first * WORD_I8;
+    for (int w = 0; w < s.n; w++, x += WORD_I8) {
+        fetch(&next, rows);
+        const weights_i8 word = s.words[w];
+        UNROLL
+        for (int r = 0; r < rows; r++)
+            sum[r][0] = words_dot(sum[r][0], inputs_all(x + (size_t)r * ld_x), word);
+    }
+    if (!s.is_last) {
+        UNROLL
+        for (int r = 0; r < rows; r++) sums[r][0] = sum[r][0];
+        return;
+    }
+    if (s.k % WORD_I8)
+        multiply_bytes(sum, rows, x, ld_x, weights_at(s.panel, s.k / WORD_I8), s.k % WORD_I8);
+    close_tile_i8(sum, rows, out, i, j, scale);
+}
+
+KERNEL_INLINE void block_turned(const output *out, int i, int n_rows, int j, const uint8_t *x,
+                                size_t ld_x, scales scale, words (*sums)[TILE_VECTORS], stretch s) {
+    for (int r = 0, rows; r < n_rows; r += rows, sums += rows, i += rows) {
+        const uint8_t *xi = x + (size_t)i * ld_x;
+        rows = equal_rows(n_rows - r, TILE_ROWS_I8);
+        const ahead next = ahead_of(out, s.panel, words_of(s.k, WORD_I8), TILE_N * WORD_I8, i, rows,
+                                    j + TILE_N >= out->n);
+        switch (rows) {
+            case 1: tile_turned(out, i, 1, j, xi, ld_x, scale, sums, s, next); break;
+            case 2: tile_turned(out, i, 2, j, xi, ld_x, scale, sums, s, next); break;
+            case 3: tile_turned(out, i, 3, j, xi, ld_x, scale, sums, s, next); break;
+            case 4: tile_turned(out, i, 4, j, xi, ld_x, scale, sums, s, next); break;
+            default: tile_turned(out, i, 5, j, xi, ld_x, scale, sums, s, next); break;
+        }
+        if (s.is_last && out->epilogue.activation) activate_tile(out, i, rows, j);
+    }
+}
+
+KERNEL_INLINE void gemm_turned_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
+                                  const int8_t *packed, int k) {
+    if (out->m <= FEW_ROWS_I8) {
+        gemm_lanes_i8(out, x, ld_x, scale, packed, k);
+        return;
+    }
+    const int n_words = k / WORD_I8;
+    weights_i8 turned[STRETCH_WORDS];
+    words sums[BLOCK_ROWS][TILE_VECTORS];
+    for (int j = 0; j < out->n; j += TILE_N, packed += panel_bytes_in_words_i8(k, WORD_I8)) {
+        int first_turned = -1;
+        for (int i = 0, n_rows; i < out->m; i += n_rows) {
+            n_rows = equal_rows(out->m - i, BLOCK_ROWS);
+            stretch s = {.panel = packed, .k = k, .words = turned};
+            do {
+                s.n = smaller(n_words - s.first, STRETCH_WORDS);
+                s.is_last = s.first + s.n == n_words;
+                for (int w = 0; w < s.n && s.first != first_turned; w++)
+                    turned[w] = weights_load(weights_at(packed, s.first + w));
+                first_turned = s.first;
+                block_turned(out, i, n_rows, j, x, (size_t)ld_x, scale, sums, s);
+                s.first += s.n;
+            } while (!s.is_last);
+        }
+    }
+}
+
+#endif
