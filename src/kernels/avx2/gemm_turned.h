@@ -12,7 +12,7 @@
 enum {
     STRETCH_WORDS = 256,  // 32 KB
     BLOCK_ROWS = 240,
-    FEW_ROWS_I8 = 10  // up to so many, it is not worth it
+    FEW_ROWS_I8 = 24  // up to so many, it is not worth it
 };
 
 // Of a panel, words [first, first + n) and, with is_last, the panel's odd bytes.
@@ -72,10 +72,16 @@ KERNEL_INLINE void block_turned(const output *out, int i, int n_rows, int j, con
     }
 }
 
+// A function of its own: its loops would want for registers within the other.
+__attribute__((noinline)) static void gemm_few_i8(const output *out, const uint8_t *x, int ld_x,
+                                                  scales scale, const int8_t *packed, int k) {
+    gemm_lanes_i8(out, x, ld_x, scale, packed, k);
+}
+
 KERNEL_INLINE void gemm_turned_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
                                   const int8_t *packed, int k) {
     if (out->m <= FEW_ROWS_I8) {
-        gemm_lanes_i8(out, x, ld_x, scale, packed, k);
+        gemm_few_i8(out, x, ld_x, scale, packed, k);
         return;
     }
     const int n_words = k / WORD_I8;
