@@ -31,9 +31,9 @@ KERNEL_INLINE words words_load(const int8_t *p) {
                    (words_8)_mm256_loadu_si256((const __m256i *)(p + 32))};
 }
 
-static const int16_t ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-static const uint32_t high_bits[8] = {0x80808080, 0x80808080, 0x80808080, 0x80808080,
-                                      0x80808080, 0x80808080, 0x80808080, 0x80808080};
+static const _Alignas(32) int16_t ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const _Alignas(32) uint32_t high_bits[8] = {0x80808080, 0x80808080, 0x80808080, 0x80808080,
+                                                   0x80808080, 0x80808080, 0x80808080, 0x80808080};
 
 KERNEL_INLINE signed_8 signed_load(const int8_t *p) {
     const __m256i_u *w = (const __m256i_u *)p;

@@ -95,8 +95,9 @@ KERNEL_INLINE void gemm_turned_i8(const output *out, const uint8_t *x, int ld_x,
             do {
                 s.n = smaller(n_words - s.first, STRETCH_WORDS);
                 s.is_last = s.first + s.n == n_words;
-                for (int w = 0; w < s.n && s.first != first_turned; w++)
-                    turned[w] = weights_load(weights_at(packed, s.first + w));
+                if (s.first != first_turned)
+                    for (int w = 0; w < s.n; w++)
+                        turned[w] = weights_load(weights_at(packed, s.first + w));
                 first_turned = s.first;
                 block_turned(out, i, n_rows, j, x, (size_t)ld_x, scale, sums, s);
                 s.first += s.n;
