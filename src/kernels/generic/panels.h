@@ -14,7 +14,8 @@
 // word has.
 //
 // A panel of int8 opens with one int32 a column, -128 times the sum of its weights: inputs
-// are stored plus 128, and a product that starts from there needs no correction.
+// are stored plus 128, and a product that starts from there needs no correction. A set that
+// multiplies otherwise packs other starts (avx2/, neon_dotprod/).
 #ifndef WB_KERNELS_PANELS_H
 #define WB_KERNELS_PANELS_H
 
