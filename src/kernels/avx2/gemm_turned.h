@@ -27,6 +27,10 @@ KERNEL_INLINE const int8_t *weights_at(const int8_t *panel, int word) {
     return panel + TILE_N * (sizeof(int32_t) + (size_t)word * WORD_I8);
 }
 
+KERNEL_INLINE void turn(weights_i8 *turned, stretch s) {
+    for (int w = 0; w < s.n; w++) turned[w] = weights_load(weights_at(s.panel, s.first + w));
+}
+
 // sums += x[rows, s.n words] times the stretch; and y's cells, where it is the panel's last.
 KERNEL_INLINE void tile_turned(const output *out, int i, const int rows, int j, const uint8_t *x,
                                size_t ld_x, scales scale, words (*sums)[TILE_VECTORS], stretch s,
@@ -75,7 +79,7 @@ KERNEL_INLINE void block_turned(const output *out, int i, int n_rows, int j, con
 // A function of its own: its loops would want for registers within the other.
 __attribute__((noinline)) static void gemm_few_i8(const output *out, const uint8_t *x, int ld_x,
                                                   scales scale, const int8_t *packed, int k) {
-    gemm_lanes_i8(out, x, ld_x, scale, packed, k);
+    gemm_rows_i8(out, x, ld_x, scale, packed, k, TILE_ROWS_I8);
 }
 
 KERNEL_INLINE void gemm_turned_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
@@ -95,9 +99,7 @@ KERNEL_INLINE void gemm_turned_i8(const output *out, const uint8_t *x, int ld_x,
             do {
                 s.n = smaller(n_words - s.first, STRETCH_WORDS);
                 s.is_last = s.first + s.n == n_words;
-                if (s.first != first_turned)
-                    for (int w = 0; w < s.n; w++)
-                        turned[w] = weights_load(weights_at(packed, s.first + w));
+                if (s.first != first_turned) turn(turned, s);
                 first_turned = s.first;
                 block_turned(out, i, n_rows, j, x, (size_t)ld_x, scale, sums, s);
                 s.first += s.n;

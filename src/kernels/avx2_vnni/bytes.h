@@ -6,8 +6,6 @@
 
 #include "kernels/avx2/words.h"
 
-enum { TILE_ROWS_I8 = TILE_ROWS };
-
 typedef words weights_i8;
 typedef __m256i inputs_u8;
 

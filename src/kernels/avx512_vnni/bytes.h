@@ -6,8 +6,6 @@
 
 #include "kernels/avx512/lanes.h"
 
-enum { TILE_ROWS_I8 = TILE_ROWS };
-
 // Not __m512i: gcc 12 takes its eight 64-bit lanes for another register class's and moves every sum
 // to the stack and back, 87 instructions a step for 24 products.
 typedef int32_t words __attribute__((vector_size(64)));

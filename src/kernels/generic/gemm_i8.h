@@ -40,14 +40,15 @@ KERNEL_INLINE void tile_i8(const output *out, int i, const int rows, int j, cons
     close_tile_i8(sum, rows, out, i, j, scale);
 }
 
-KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
-                                 const int8_t *packed, int k) {
+// In tiles of at most most_rows rows.
+KERNEL_INLINE void gemm_rows_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
+                                const int8_t *packed, int k, const int most_rows) {
     const size_t ld = (size_t)ld_x;
     const size_t panel_bytes = panel_bytes_in_words_i8(k, WORD_I8);
     for (int j = 0; j < out->n; j += TILE_N, packed += panel_bytes) {
         for (int i = 0, rows; i < out->m; i += rows) {
             const uint8_t *xi = x + (size_t)i * ld;
-            rows = equal_rows(out->m - i, TILE_ROWS_I8);
+            rows = equal_rows(out->m - i, most_rows);
             const ahead next = ahead_of(out, packed, words_of(k, WORD_I8), TILE_N * WORD_I8, i,
                                         rows, j + TILE_N >= out->n);
             switch (TILE_ROWS == 1 ? 1 : rows) {
@@ -56,11 +57,18 @@ KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, 
                 case 3: tile_i8(out, i, 3, j, xi, ld, scale, packed, k, next); break;
                 case 4: tile_i8(out, i, 4, j, xi, ld, scale, packed, k, next); break;
                 case 5: tile_i8(out, i, 5, j, xi, ld, scale, packed, k, next); break;
-                default: tile_i8(out, i, 6, j, xi, ld, scale, packed, k, next); break;
+                default:
+                    if (most_rows > 5) tile_i8(out, i, 6, j, xi, ld, scale, packed, k, next);
+                    break;
             }
             if (out->epilogue.activation) activate_tile(out, i, rows, j);
         }
     }
+}
+
+KERNEL_INLINE void gemm_lanes_i8(const output *out, const uint8_t *x, int ld_x, scales scale,
+                                 const int8_t *packed, int k) {
+    gemm_rows_i8(out, x, ld_x, scale, packed, k, TILE_ROWS);
 }
 
 #endif

@@ -5,8 +5,6 @@
 
 #include "kernels/neon/lanes.h"
 
-enum { TILE_ROWS_I8 = TILE_ROWS };
-
 // Columns 0-3, 4-7, 8-11 and 12-15.
 typedef struct words {
     int32x4_t q0, q1, q2, q3;

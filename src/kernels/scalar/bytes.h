@@ -5,8 +5,6 @@
 
 #include "kernels/scalar/lanes.h"
 
-enum { TILE_ROWS_I8 = TILE_ROWS };
-
 // 16 sums of int8 products, and what they are made of.
 typedef struct words {
     int32_t i[16];
