@@ -369,7 +369,7 @@ __device__ static float4 embed(const wb_whole_args &args) {
     float4 x = {0.0f, 0.0f, 0.0f, 0.0f};
     if (!is_own() || !is_row_computed(args, c)) return x;
     if (c.is_there && c.row < args.m) x = unpack_quad<T>(load_embedding<T>(args, c.row, c.column));
-    return store_sums<T>(args, -1, c, x);
+    return store_sums<T>(args, EMBEDDINGS, c, x);
 }
 
 // Where the share of the block that is distance ranks further arrives.
@@ -444,9 +444,8 @@ __device__ inline void classify(const wb_whole_args &args) {
             for (int k = 0; k < MOST_K / 128; k++) {
                 const unsigned column = 128 * k + 4 * lane;
                 if (column >= args.d) continue;
-                const float4 y = *(const float4 *)(w + column);
-                sum += __uint_as_float(x[k].x) * y.x + __uint_as_float(x[k].y) * y.y +
-                       __uint_as_float(x[k].z) * y.z + __uint_as_float(x[k].w) * y.w;
+                const float4 a = floats_of(x[k]), b = *(const float4 *)(w + column);
+                sum += a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
             }
             sum = warp_sum(sum);
             if (lane == 0)

@@ -225,6 +225,8 @@ __device__ inline void fetch(V (&a)[N], F at, W is_wanted) {
 // columns and those of their squares.
 enum { MOMENT_BYTES = MOST_CLUSTERS * ROWS * 8 };
 
+constexpr unsigned EMBEDDINGS = ~0u;  // product -1
+
 __host__ __device__ inline int layer_bytes_of(const wb_whole_args &args) {
     return 2 * MOMENT_BYTES + 2 * ROWS * (5 * args.d + args.d_ff);
 }
@@ -292,6 +294,11 @@ __device__ inline float4 unpack_quad(uint2 quad) {
     return make_float4(load1(cells), load1(cells + 1), load1(cells + 2), load1(cells + 3));
 }
 
+__device__ inline float4 floats_of(const uint4 &x) {
+    return make_float4(__uint_as_float(x.x), __uint_as_float(x.y), __uint_as_float(x.z),
+                       __uint_as_float(x.w));
+}
+
 __device__ inline float4 add(const float4 &a, const float4 &b) {
     return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
 }
@@ -351,15 +358,22 @@ __device__ inline unsigned step_of(unsigned i) {
     return (warp_here() + blockIdx.x) % SHARES + SHARES * i;
 }
 
-// What a lane multiplies with in step step of each unit; asked for here, whatever the compiler
-// thinks. What units that a block does not have come to, nobody looks at.
+// Asked for where it is written, whatever the compiler thinks.
+__device__ inline uint4 load_shared(uint32_t at) {
+    uint4 x;
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "r"(at)
+                 : "memory");
+    return x;
+}
+
+// What a lane multiplies with in step step of each unit. What units that a block does not have come
+// to, nobody looks at.
 __device__ inline void load_units(uint4 b[UNITS], const place &p, unsigned step) {
     const uint32_t w = shared_address(in_room<char>(p.at + step * STEP_BYTES + lane_here() * 16));
 #pragma unroll
-    for (int u = 0; u < UNITS; u++)
-        asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(b[u].x), "=r"(b[u].y), "=r"(b[u].z), "=r"(b[u].w)
-                     : "r"(w + u * p.n_bytes));
+    for (int u = 0; u < UNITS; u++) b[u] = load_shared(w + u * p.n_bytes);
 }
 
 // sums += 16 columns of the lane's rows times the same k of each unit. Products that follow each
@@ -421,21 +435,13 @@ __device__ inline cells cells_of(const wb_whole_args &args, unsigned i, const pl
     return {8 * octet + row, quad, UNIT * (p.first + u) + 4 * (quad % 2), u < p.n_units, shares};
 }
 
-__device__ inline float4 load_shared(uint32_t at) {
-    float4 x;
-    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
-                 : "r"(at)
-                 : "memory");
-    return x;
-}
-
 // The sum of what n_shares warps have of them.
 __device__ inline float4 sum_shares(const cells &c, unsigned n_shares) {
     float4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
     for (int k = 0; k < MOST_SHARES; k++)
-        if (k < n_shares) sum = add(sum, load_shared(c.shares + k * OCTETS * QUADS * 8 * 16));
+        if (k < n_shares)
+            sum = add(sum, floats_of(load_shared(c.shares + k * OCTETS * QUADS * 8 * 16)));
     return sum;
 }
 
