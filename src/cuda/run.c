@@ -131,6 +131,10 @@ static wb_status launch_graph(wb_cuda *cuda, int i, wb_error *err) {
     return wb_device_check(cudaGraphLaunch(g->exec, cuda->gpu.stream), "launching a graph", err);
 }
 
+static size_t count_logits(const wb_cuda *cuda, const wb_slot *slot) {
+    return (size_t)slot->batch.n_texts * (size_t)cuda->gpu.plan->shape.n_labels;
+}
+
 static wb_status record_done(const wb_cuda *cuda, const wb_slot *slot, wb_error *err) {
     return wb_device_check(cudaEventRecord(slot->done, cuda->gpu.stream), "recording an event",
                            err);
@@ -140,10 +144,8 @@ static wb_status launch(wb_cuda *cuda, int i, wb_error *err) {
     wb_slot *slot = &cuda->slots[i];
     wb_gpu *gpu = &cuda->gpu;
     slot->is_watched = slot->batch.n_rows <= WATCHED_ROWS;
-    if (slot->is_watched) {
-        const size_t n_labels = (size_t)gpu->plan->shape.n_labels;
-        memset(slot->logits, 0xff, (size_t)slot->batch.n_texts * n_labels * sizeof *slot->logits);
-    }
+    if (slot->is_watched)
+        memset(slot->logits, 0xff, count_logits(cuda, slot) * sizeof *slot->logits);
     if (wb_gpu_whole_takes(gpu, &slot->batch))
         return wb_gpu_whole_forward(gpu, &slot->batch, slot->logits, err);
     slot->on_gpu.layout = wb_input_layout_of(slot->batch.n_rows, slot->batch.n_texts);
@@ -157,8 +159,8 @@ static wb_status launch(wb_cuda *cuda, int i, wb_error *err) {
 // Whether each of the logits is there, where they were absent before.
 static bool has_logits(const wb_cuda *cuda, const wb_slot *slot) {
     const uint32_t *logits = (const uint32_t *)(const void *)slot->logits;
-    const int n = slot->batch.n_texts * cuda->gpu.plan->shape.n_labels;
-    for (int i = 0; i < n; i++)
+    const size_t n = count_logits(cuda, slot);
+    for (size_t i = 0; i < n; i++)
         if (__atomic_load_n(logits + i, __ATOMIC_ACQUIRE) == ABSENT) return false;
     return true;
 }
