@@ -59,7 +59,7 @@ __device__ inline float2 *stats_here(const wb_whole_args &args, unsigned i) {
 __device__ inline void bring_stats(const wb_whole_args &args, unsigned i) {
     const unsigned lane = lane_here(), octet = warp_here() - MULTIPLYING;
     const unsigned row = 8 * octet + lane % 8;
-    if (octet >= 2 * count_tiles(args)) return;
+    if (!is_row_computed(args, row)) return;
     const float2 *from = moments_of_result(args, i - 1) + ROWS * (lane / 8) + row;
     uint2 parts[MOST_CLUSTERS / 4];
     fetch(
@@ -261,8 +261,8 @@ template <typename T, int D>
 __device__ static void attend_heads(const wb_whole_args &args, unsigned i, const place &p) {
     const unsigned warp = warp_here(), n_tiles = count_tiles(args);
     const unsigned m = warp % n_tiles, head = warp / n_tiles;
+    if (head >= count_heads(args)) return;
     const unsigned first = first_head_of(args, rank_here());
-    if (first + head >= first_head_of(args, rank_here() + 1)) return;
     const T *query = result_of<T>(args, i - 1) + ROWS * D * (first + head) + 8 * lane_here();
     float o[D / 8][4] = {}, inverse[2], sums[UNITS][4] = {};
     attend<T, D>(o, inverse, args, query, m);
@@ -303,7 +303,7 @@ __device__ static void store_product(const wb_whole_args &args, unsigned i, cons
     if (p.kind == QKV) store_values(args, c, to, quad);
     const bool is_key = p.kind == QKV && c.column >= args.d;
     const uint2 halves = exchange_halves(quad, c.row / 4 % 2);
-    if (c.is_there && is_row_computed(args, c) && (p.kind == UP || c.column < 2 * args.d))
+    if (c.is_there && is_row_computed(args, c.row) && (p.kind == UP || c.column < 2 * args.d))
         store_result(to + place_of_quad(c.row, c.column), is_key ? quad : halves);
 }
 
@@ -367,7 +367,7 @@ template <typename T>
 __device__ static float4 embed(const wb_whole_args &args) {
     const cells c = cells_of(args, 1, place_of(args, OUT), rank_here());
     float4 x = {0.0f, 0.0f, 0.0f, 0.0f};
-    if (!is_own() || !is_row_computed(args, c)) return x;
+    if (!is_own() || !is_row_computed(args, c.row)) return x;
     if (c.is_there && c.row < args.m) x = unpack_quad<T>(load_embedding<T>(args, c.row, c.column));
     return store_sums<T>(args, EMBEDDINGS, c, x);
 }
@@ -403,10 +403,8 @@ __device__ inline void send_share(const wb_whole_args &args, const cells &c, flo
 template <typename T>
 __device__ static void end_sums(const wb_whole_args &args, unsigned i, const place &p,
                                 const cells &c, float4 *was) {
-    if (!is_row_computed(args, c)) return;
-    const unsigned n_heads =
-        first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
-    const float4 mine = sum_shares(c, p.kind == OUT ? n_heads : SHARES);
+    if (!is_row_computed(args, c.row)) return;
+    const float4 mine = sum_shares(c, p.kind == OUT ? count_heads(args) : SHARES);
     if (!is_own()) {
         if (c.is_there) send_share(args, c, mine);
         return;
@@ -490,12 +488,17 @@ __global__ static void __launch_bounds__(THREADS, 1)
 
 enum { MOST_STATIC = 512 };  // bytes of shared memory besides
 
+// Of the blocks of a cluster that with the most.
+static int count_most_heads(const wb_whole_args *args) {
+    return (args->n_heads + CLUSTER - 1) / CLUSTER;
+}
+
 // Three places for matrices; shares of sums, [n][ROWS][8 UNITS] floats, of even steps and of odd
 // ones; the other blocks' shares of this one's rows, [3][8][8 UNITS]; of all rows mean and
 // 1 / deviation, two steps'; moments of this one's, [PARTS - 1][8]; two steps' vectors; the rows
 // that each row attends to, [2][ROWS] bytes; and the flags.
 static void lay_out(wb_whole_room *room, const wb_whole_args *args) {
-    const int n_heads = (args->n_heads + CLUSTER - 1) / CLUSTER, columns = UNIT * UNITS;
+    const int n_heads = count_most_heads(args), columns = UNIT * UNITS;
     const int k[3] = {args->d, n_heads * args->d_head, args->d_ff / CLUSTER};
     int at = 0;
     for (int i = 0; i < 3; i++) {
@@ -548,8 +551,7 @@ static int log_clusters_of(const wb_whole_args *args) {
 }
 
 static bool has_shape(const wb_whole_args *args) {
-    const int n_tasks = (args->n_heads + CLUSTER - 1) / CLUSTER * TILES;
-    return args->d % 64 == 0 && args->d <= MOST_K && n_tasks <= WARPS &&
+    return args->d % 64 == 0 && args->d <= MOST_K && count_most_heads(args) * TILES <= WARPS &&
            args->d_ff % (32 * CLUSTER) == 0 && args->d_ff <= MOST_K * CLUSTER &&
            (args->d_head == 32 || args->d_head == 64) &&
            (args->cell == WB_CELL_F16 || args->cell == WB_CELL_BF16);

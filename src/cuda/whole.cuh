@@ -79,6 +79,11 @@ __device__ inline unsigned first_head_of(const wb_whole_args &args, unsigned ran
     return args.n_heads * rank / CLUSTER;
 }
 
+// Of the blocks of a cluster this one's.
+__device__ inline unsigned count_heads(const wb_whole_args &args) {
+    return first_head_of(args, rank_here() + 1) - first_head_of(args, rank_here());
+}
+
 // Of qkv, up and the head's product each block has columns of its own. Of out and down a cluster
 // has them, and each of its blocks a part of k: of out, that of the heads that it attends with.
 __device__ inline place place_of(const wb_whole_args &args, unsigned i) {
@@ -92,7 +97,7 @@ __device__ inline place place_of(const wb_whole_args &args, unsigned i) {
     unsigned first_k = 0, k = args.d;
     if (p.kind == OUT) {
         first_k = first_head_of(args, rank_here()) * args.d_head;
-        k = first_head_of(args, rank_here() + 1) * args.d_head - first_k;
+        k = count_heads(args) * args.d_head;
     } else if (p.kind == DOWN) {
         k = (unsigned)args.d_ff / CLUSTER;
         first_k = k * rank_here();
@@ -419,8 +424,8 @@ struct cells {
     uint32_t shares;  // where the first share of their sums lies
 };
 
-__device__ inline bool is_row_computed(const wb_whole_args &args, const cells &c) {
-    return c.row < 16 * count_tiles(args);
+__device__ inline bool is_row_computed(const wb_whole_args &args, unsigned row) {
+    return row < 16 * count_tiles(args);
 }
 
 // A warp has an octet's rows of 16 columns; octet first is the first warps'. Found before the sums
