@@ -3,6 +3,7 @@
 // trial of a matrix in layer 4 need not run layers 0 to 3 again: half the work of all trials.
 #include "engine/trial.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -40,10 +41,11 @@ static wb_status open_workspaces(wb_trial *t, wb_error *err) {
     return WB_OK;
 }
 
-// Batches are full ones in the order of the texts: the equal shares that threads would like
-// differ from machine to machine.
+// Batches are full ones in the order of the texts: the shares that threads would like differ from
+// machine to machine.
 static wb_batch_cursor start_walk(const wb_trial *t) {
-    return (wb_batch_cursor){.plan = &t->plan, .lists = &t->lists, .tokens_per_batch = UINT32_MAX};
+    return (wb_batch_cursor){
+        .plan = &t->plan, .lists = &t->lists, .round_end = INT_MAX, .share = UINT32_MAX};
 }
 
 static int count_batches(const wb_trial *t) {

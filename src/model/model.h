@@ -140,11 +140,15 @@ typedef struct wb_batch {
 typedef struct wb_batch_cursor {
     const wb_plan *plan;
     const wb_id_lists *lists;
-    int next_text;              // in the order of the walk
-    int next_batch;             // batches formed so far
-    int n_batches;              // that the whole walk forms
-    uint64_t tokens_taken;      // by the batches so far
-    uint64_t tokens_per_batch;  // packed: what would make all batches equal
+    int next_text;          // in the order of the walk
+    int next_batch;         // batches formed so far
+    int n_batches;          // that the whole walk forms
+    uint64_t n_tokens;      // of all texts
+    uint64_t tokens_taken;  // by the batches so far
+    // Packed: batches come in rounds of one for each thread, which have equal shares of tokens.
+    int round_end;      // the first batch of the next round
+    uint64_t share;     // of each batch of this
+    uint64_t boundary;  // tokens taken where the batch before was full
 } wb_batch_cursor;
 
 void wb_batch_cursor_init(wb_batch_cursor *cursor, const wb_plan *plan, const wb_id_lists *lists);

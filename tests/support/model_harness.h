@@ -103,7 +103,7 @@ static inline void harness_forward(harness *h, const wb_id_lists *lists, float *
 
 // ---- Random ids ----
 
-enum { MAX_TEXTS = 64, MAX_IDS = 4096 };
+enum { MAX_TEXTS = 256, MAX_IDS = 4096 };
 
 typedef struct texts {
     wb_id_lists lists;

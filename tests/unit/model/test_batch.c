@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forming batches: every text once, within all limits, padded as the rule says, and packed
-// batches of about equal size.
+// batches in rounds.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,26 +93,52 @@ static void test_longer_than_the_budget(void **state) {
     walk(&plan, &t);
 }
 
-// Threads wait for the largest batch: with texts of at most 16 tokens it should not exceed the
-// mean by more than a text.
-static void test_packed_batches_are_balanced(void **state) {
+// Rounds of a batch for each thread, of half of what is left while that is 64 tokens a thread,
+// which differ by no more than a text.
+static void test_packed_batches_come_in_rounds(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 40; seed++) {
         texts t;
-        texts_fill(&t, 48, 16, 100, seed);
+        texts_fill(&t, 240, 16, 100, seed);
         wb_plan plan = plan_of(WB_PACKED);
         plan.token_budget = plan.max_rows = plan.max_texts = 1000;
         wb_batch_text of_batch[MAX_BATCH];
         wb_batch batch = {.texts = of_batch};
         wb_batch_cursor cursor;
         wb_batch_cursor_init(&cursor, &plan, &t.lists);
-        assert_int_equal(cursor.n_batches, plan.n_threads);
-        const int mean = (int)t.offsets[48] / plan.n_threads;
-        while (wb_batch_next(&batch, &cursor)) {
-            assert_true(batch.n_rows <= mean + 16);
-            assert_true(batch.n_rows >= mean - 16);
+        assert_int_equal(cursor.n_batches % plan.n_threads, 0);
+        int left = (int)t.offsets[240], n_rounds = 0;
+        while (left > 0) {
+            const int fair = left / plan.n_threads, share = fair < 128 ? fair : fair / 2;
+            for (int i = 0; i < plan.n_threads; i++) {
+                assert_true(wb_batch_next(&batch, &cursor));
+                assert_in_range(batch.n_rows, share - 16, share + 16);
+                left -= batch.n_rows;
+            }
+            n_rounds++;
         }
+        assert_in_range(n_rounds, 3, 6);
+        assert_false(wb_batch_next(&batch, &cursor));
     }
+}
+
+// One thread waits for nobody, so its batches are as large as fit, and equal.
+static void test_batches_of_one_thread(void **state) {
+    (void)state;
+    texts t;
+    texts_fill(&t, 240, 16, 100, 3);
+    wb_plan plan = plan_of(WB_PACKED);
+    plan.n_threads = 1;
+    plan.token_budget = plan.max_rows = plan.max_texts = 1000;
+    wb_batch_text of_batch[MAX_BATCH];
+    wb_batch batch = {.texts = of_batch};
+    wb_batch_cursor cursor;
+    wb_batch_cursor_init(&cursor, &plan, &t.lists);
+    const int n_tokens = (int)t.offsets[240];
+    assert_int_equal(cursor.n_batches, n_tokens / 1000 + 1);
+    while (wb_batch_next(&batch, &cursor))
+        assert_in_range(batch.n_rows, n_tokens / cursor.n_batches - 16,
+                        n_tokens / cursor.n_batches + 16);
 }
 
 // A GPU takes batches one by one: host threads do not cut them.
@@ -133,7 +159,8 @@ int main(void) {
         cmocka_unit_test(test_every_text_once),
         cmocka_unit_test(test_no_texts),
         cmocka_unit_test(test_longer_than_the_budget),
-        cmocka_unit_test(test_packed_batches_are_balanced),
+        cmocka_unit_test(test_packed_batches_come_in_rounds),
+        cmocka_unit_test(test_batches_of_one_thread),
         cmocka_unit_test(test_batches_of_a_gpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
