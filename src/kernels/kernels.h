@@ -72,6 +72,10 @@ typedef struct wb_kernels {
                       int n, int k, const wb_epilogue *epilogue);
     void (*gemm_f16)(float *y, int ld_y, const uint16_t *x, int ld_x, const void *packed, int m,
                      int n, int k, const wb_epilogue *epilogue);
+    // gemm_bf16, y in bf16 bits as cast_bf16 rounds it, for another product's x. NULL: the set has
+    // none, because it takes so long for a product that casting y costs nothing beside it.
+    void (*gemm_bf16_to_bf16)(uint16_t *y, int ld_y, const uint16_t *x, int ld_x,
+                              const void *packed, int m, int n, int k, const wb_epilogue *epilogue);
     // x[m, k] holds q + 128 with q in [-127, 127], as quantize_i8 writes it.
     // sum = exact int32 of q . w;  y = activation(fma((float)sum, x_scale[i] * w_scale[j],
     // bias[j]))

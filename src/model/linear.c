@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The product of a linear layer, which first brings its rows of x into the precision that the
-// weights were packed in (pack.c). Everything between two products is f32, in every technique.
+// weights were packed in (pack.c). Between two products everything is f32, in every technique, or
+// has the bits that come of it.
 #include "model/model.h"
 
 // One call of wb_linear_forward, as its tasks see it.
@@ -55,9 +56,14 @@ static void multiply_panels(const product_run *run, const void *panels, int begi
     const wb_epilogue epilogue = {
         .bias = linear->bias + column, .activation = p->activation, .next = next};
     float *y = p->y + begin;
+    const uint16_t *x = p->x_bf16 ? p->x_bf16 : run->narrow;
     switch (linear->precision) {
         case WB_BF16:
-            kernels->gemm_bf16(y, p->ld_y, run->narrow, k, panels, p->m, n, k, &epilogue);
+            if (p->y_bf16)
+                kernels->gemm_bf16_to_bf16(p->y_bf16 + begin, p->ld_y, x, k, panels, p->m, n, k,
+                                           &epilogue);
+            else
+                kernels->gemm_bf16(y, p->ld_y, x, k, panels, p->m, n, k, &epilogue);
             break;
         case WB_F16:
             kernels->gemm_f16(y, p->ld_y, run->narrow, k, panels, p->m, n, k, &epilogue);
@@ -134,7 +140,7 @@ static void multiply(const wb_team *team, const wb_product *product) {
                        .product = product,
                        .narrow = workspace->narrow,
                        .x_scale = workspace->x_scale};
-    if (product->linear->precision != WB_F32) {
+    if (product->linear->precision != WB_F32 && !product->x_bf16) {
         run.n_tasks = wb_team_row_tasks(team, product->m, product->linear->k);
         wb_team_run(team, convert_rows, &run, run.n_tasks);
     }
@@ -151,4 +157,9 @@ void wb_linear_forward(const wb_team *team, const wb_product *product) {
         changed.ld_x = product->linear->k;
     }
     multiply(team, &changed);
+}
+
+bool wb_linear_keeps_bf16(const wb_team *team, const wb_linear *from, const wb_linear *to) {
+    return team->kernels->gemm_bf16_to_bf16 && !team->tap && from->precision == WB_BF16 &&
+           to->precision == WB_BF16;
 }

@@ -148,7 +148,7 @@ typedef struct wb_batch_cursor {
     // Packed: batches come in rounds of one for each thread, which have equal shares of tokens.
     int round_end;      // the first batch of the next round
     uint64_t share;     // of each batch of this
-    uint64_t boundary;  // tokens taken where the batch before was full
+    uint64_t boundary;  // tokens taken where the newest batch is full
 } wb_batch_cursor;
 
 void wb_batch_cursor_init(wb_batch_cursor *cursor, const wb_plan *plan, const wb_id_lists *lists);
@@ -221,12 +221,18 @@ typedef struct wb_product {
     const float *x;
     int ld_x;
     int m;  // at most the workspace's block
+    // Instead of y and of x, whose rows then have no gaps: what flows from one product of bf16 into
+    // another without being f32 in between, where wb_linear_keeps_bf16() says so. NULL: not.
+    uint16_t *y_bf16;
+    const uint16_t *x_bf16;
     wb_activation activation;
     const wb_linear *next;  // of the product after this one: its weights are fetched at the end of
                             // this; NULL: not known
 } wb_product;
 
 void wb_linear_forward(const wb_team *team, const wb_product *product);
+// May from's y be y_bf16, and to's x that x_bf16? The bits are the same either way.
+bool wb_linear_keeps_bf16(const wb_team *team, const wb_linear *from, const wb_linear *to);
 
 // Looks at the inputs of products before they are multiplied; for calibration.
 typedef struct wb_product_tap {

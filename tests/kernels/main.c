@@ -32,7 +32,7 @@ static const struct {
     {"pack_i8", check_pack_i8, {SLOT(pack_i8), SLOT(panel_bytes_i8)}},
     {"cast_panels", check_cast_panels, {SLOT(cast_panels_bf16), SLOT(cast_panels_f16)}},
     {"gemm_f32", check_gemm_f32, {SLOT(gemm_f32)}},
-    {"gemm_bf16", check_gemm_bf16, {SLOT(gemm_bf16)}},
+    {"gemm_bf16", check_gemm_bf16, {SLOT(gemm_bf16), SLOT(gemm_bf16_to_bf16)}},
     {"gemm_f16", check_gemm_f16, {SLOT(gemm_f16)}},
     {"gemm_i8", check_gemm_i8, {SLOT(gemm_i8)}},
     {"activation", check_activation, {SLOT(gemm_f32)}},
@@ -170,7 +170,8 @@ static const struct {
     size_t slots[10];
 } families[] = {
     {check_gemm_f32, {SLOT(gemm_f32), SLOT(pack_f32), SLOT(panel_bytes_f32)}},
-    {check_gemm_bf16, {SLOT(gemm_bf16), SLOT(pack_bf16), SLOT(panel_bytes_bf16)}},
+    {check_gemm_bf16,
+     {SLOT(gemm_bf16), SLOT(gemm_bf16_to_bf16), SLOT(pack_bf16), SLOT(panel_bytes_bf16)}},
     {check_gemm_f16, {SLOT(gemm_f16), SLOT(pack_f16), SLOT(panel_bytes_f16)}},
     {check_gemm_i8, {SLOT(gemm_i8), SLOT(pack_i8), SLOT(panel_bytes_i8)}},
     {check_cast_panels,

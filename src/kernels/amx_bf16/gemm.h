@@ -14,9 +14,10 @@
 // Tiles for any number of rows, because vdpbf16ps rounds in another order: with a threshold a
 // text's logits would depend on its company. A cache line of weights costs the unit one cycle for
 // up to 16 rows, and vdpbf16ps m of them (one instruction a cycle), so nothing is lost at m = 1.
-KERNEL_INLINE void gemm_tiles_bf16(const output *out, const uint16_t *x, int ld_x,
+KERNEL_INLINE void gemm_tiles_bf16(const output *out, uint16_t *y_bf16, const uint16_t *x, int ld_x,
                                    const uint8_t *packed, int k) {
     gemm_tiles((tiled_product){.out = out,
+                               .y_bf16 = y_bf16,
                                .x = (const uint8_t *)x,
                                .ld_x = (size_t)ld_x * sizeof *x,
                                .k = (size_t)k * sizeof *x,

@@ -65,6 +65,7 @@ typedef struct tile_layout {
 // A call. x and w as bytes.
 typedef struct tiled_product {
     const output *out;
+    uint16_t *y_bf16;       // instead of out->y, its ld_y; NULL: not
     const uint8_t *x;       // [m, ld_x]
     size_t ld_x, k;         // bytes of a row of x, and those that count
     const float *x_scale;   // int8: [m]
@@ -114,6 +115,16 @@ KERNEL_INLINE void fetch_step(ahead *a) {
     a->p += a->step;
 }
 
+KERNEL_INLINE void store_columns_bf16(uint16_t *p, lanes v, int columns) {
+    if (columns >= 16) {
+        lanes_store_bf16(p, v);
+    } else if (columns > 0) {
+        uint16_t last[16];
+        lanes_store_bf16(last, v);
+        memcpy(p, last, (size_t)columns * sizeof *p);
+    }
+}
+
 KERNEL_INLINE void close_rows_as(const tiled_product *p, int to, const wb_activation activation) {
     const closing *c = p->before;
     const output *out = p->out;
@@ -122,7 +133,7 @@ KERNEL_INLINE void close_rows_as(const tiled_product *p, int to, const wb_activa
     const int n_vectors = c->n_vectors, columns = out->n - c->j;
     for (int r = c->n_closed; r < to; r++) {
         const int32_t *sums = c->sums + 16 * r * n_vectors;
-        float *y = out->y + (size_t)(c->i + r) * (size_t)out->ld_y + c->j;
+        const size_t row = (size_t)(c->i + r) * (size_t)out->ld_y + (size_t)c->j;
         const lanes x_scale = lanes_all(w_scale ? p->x_scale[c->i + r] : 1.0f);
         for (int v = 0; v < n_vectors; v++) {
             const int left = columns - 16 * v;
@@ -132,7 +143,11 @@ KERNEL_INLINE void close_rows_as(const tiled_product *p, int to, const wb_activa
                 w_scale ? lanes_fma(_mm512_cvtepi32_ps(sum),
                                     lanes_mul(x_scale, load_columns(w_scale + 16 * v, left)), b)
                         : lanes_add(_mm512_castsi512_ps(sum), b);
-            store_columns(y + 16 * v, activate(cells, activation), left);
+            const lanes y = activate(cells, activation);
+            if (p->y_bf16)
+                store_columns_bf16(p->y_bf16 + row + 16 * v, y, left);
+            else
+                store_columns(out->y + row + 16 * v, y, left);
         }
     }
 }

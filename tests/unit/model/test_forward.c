@@ -5,7 +5,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "../../support/model_harness.h"
@@ -206,6 +208,44 @@ static void test_isas_agree(void **state) {
         }
 }
 
+static const wb_kernels *beneath;
+static atomic_int n_narrow;
+
+// As kernels.h states gemm_bf16_to_bf16, for a machine that has none.
+static void multiply_and_cast(uint16_t *y, int ld_y, const uint16_t *x, int ld_x,
+                              const void *packed, int m, int n, int k,
+                              const wb_epilogue *epilogue) {
+    float *wide = malloc((size_t)m * (size_t)n * sizeof *wide);
+    if (!wide) abort();
+    beneath->gemm_bf16(wide, n, x, ld_x, packed, m, n, k, epilogue);
+    beneath->cast_bf16(y, ld_y, wide, n, m, n);
+    free(wide);
+    n_narrow++;
+}
+
+// A product that leaves bf16 for the next one changes no bit.
+static void test_bf16_between_products(void **state) {
+    (void)state;
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
+            texts t;
+            fill(&t, &shapes[s]);
+            float f32[N_TEXTS * MAX_LABELS], bf16[N_TEXTS * MAX_LABELS];
+            harness *h = harness_open(&shapes[s], &(harness_options){.technique = "bf16+packed",
+                                                                     .n_threads = n_threads,
+                                                                     .is_emulated = true});
+            h->kernels.gemm_bf16_to_bf16 = NULL;
+            harness_forward(h, &t.lists, f32, NULL);
+            beneath = &h->kernels;
+            h->kernels.gemm_bf16_to_bf16 = multiply_and_cast;
+            n_narrow = 0;
+            harness_forward(h, &t.lists, bf16, NULL);
+            assert_true(n_narrow > 0);
+            assert_memory_equal(f32, bf16, N_TEXTS * (size_t)shapes[s].n_labels * sizeof *f32);
+            harness_close(h);
+        }
+}
+
 // Casting at each use rounds as packing once does.
 static void test_autocast_equals_stored(void **state) {
     (void)state;
@@ -312,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_alone_or_in_any_batch),
         cmocka_unit_test(test_any_threads_blocks_and_budget),
         cmocka_unit_test(test_isas_agree),
+        cmocka_unit_test(test_bf16_between_products),
         cmocka_unit_test(test_autocast_equals_stored),
         cmocka_unit_test(test_padded_and_packed_agree),
         cmocka_unit_test(test_lower_precisions_are_near),
