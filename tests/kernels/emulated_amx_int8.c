@@ -18,6 +18,7 @@ static void gemm_i8_emulated(float *y, int ld_y, const uint8_t *x, int ld_x, con
 }
 
 bool emulated_amx_int8_select(wb_kernels *kernels) {
+    wb_kernels_init_amx_int8(kernels);  // which packs with AVX-512's instructions alone
     kernels->gemm_i8_name = "gemm_i8_emulated";
     kernels->gemm_i8 = gemm_i8_emulated;
     return true;

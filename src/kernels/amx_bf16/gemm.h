@@ -22,12 +22,7 @@ KERNEL_INLINE void gemm_tiles_bf16(const output *out, uint16_t *y_bf16, const ui
                                .ld_x = (size_t)ld_x * sizeof *x,
                                .k = (size_t)k * sizeof *x,
                                .packed = packed,
-                               .panel_bytes = tile_panel_bytes_of(k),
-                               .layout = {.row = UNIT_BYTES,
-                                          .columns = TILE_BYTES,
-                                          .half = tile_steps_of(k) * 2 * TILE_BYTES,
-                                          .step = 2 * TILE_BYTES,
-                                          .is_whole = true}});
+                               .panel_bytes = tiles_bytes_of(k, 2)});
 }
 
 #endif

@@ -3,11 +3,11 @@
 #include "kernels/amx_bf16/gemm.h"
 
 static size_t panel_bytes_bf16_amx_bf16(int k) {
-    return tile_panel_bytes_of(k);
+    return tiles_bytes_of(k, 2);
 }
 
 static void pack_bf16_amx_bf16(void *packed, const float *w, int n, int k) {
-    pack_tiles(packed, w, n, k);
+    pack_tiles_bf16(packed, w, n, k);
 }
 
 static void cast_panels_bf16_amx_bf16(void *packed, const void *packed_f32, int n, int k) {

@@ -4,7 +4,7 @@
 #ifndef WB_KERNELS_AMX_INT8_GEMM_H
 #define WB_KERNELS_AMX_INT8_GEMM_H
 
-#include "kernels/avx512_vnni/bytes.h"
+#include "kernels/amx_int8/multiply_i8.h"
 
 // An instruction whose operands are numbers in its name: no function can take them.
 #define TILES_DOT _tile_dpbusd
@@ -29,12 +29,8 @@ KERNEL_INLINE void gemm_tiles_i8(const output *out, const uint8_t *x, int ld_x, 
                                .x_scale = scale.x,
                                .w_scale = scale.w,
                                .packed = (const uint8_t *)packed,
-                               .panel_bytes = panel_bytes_of_i8(k),
-                               .layout = {.row = PANEL_ROW_BYTES,
-                                          .columns = UNIT_BYTES,
-                                          .half = 2 * UNIT_BYTES,
-                                          .step = UNIT_ROWS * PANEL_ROW_BYTES,
-                                          .head = TILE_N * sizeof(int32_t)}});
+                               .panel_bytes = panel_bytes_of_tiles_i8(k),
+                               .head = STARTS_BYTES});
 }
 
 #endif

@@ -2,10 +2,8 @@
 // y[m, n] <- epilogue(x[m, k] . w[n, k]^T) in the matrix unit's tiles (AMX): eight registers of 16
 // rows of 64 bytes, and an instruction that adds the product of two of them to 16 x 16 sums.
 // Written over AVX-512's lanes and TILES_DOT, the instruction of the precision. To the unit x and w
-// are bytes: a word of 4 is two bf16 or four int8, and a panel of 64 columns is four tiles wide:
-//
-//     a tile of w:  16 rows of 64 bytes, row kw the words kw of 16 columns
-//     a tile of x:  64 bytes, 16 words, of each of 16 rows, read where they lie
+// are bytes: a word of 4 is two bf16 or four int8. Tiles of w lie in panels (panels_tiles.h), a
+// tile of x, 64 bytes of each of 16 rows, is read where it lies.
 //
 // a x b tiles of sums take a b + min(a, b) + 1 registers and (a + b) / (a b) loads a product: 2 x 2
 // is the least that eight allow, one load of 8 cycles for each product of 16. Up to 16 rows are 1 x
@@ -18,12 +16,12 @@
 #ifndef WB_KERNELS_GEMM_AMX_H
 #define WB_KERNELS_GEMM_AMX_H
 
+#include "kernels/generic/panels_tiles.h"
 #include "kernels/generic/tile.h"
 
 enum {
-    UNIT_ROWS = 16,                // of a tile
-    UNIT_BYTES = 64,               // of a tile's row
-    PANEL_ROW_BYTES = TILE_N * 4,  // as AVX-512 packs it (panels.h)
+    UNIT_ROWS = 16,   // of a tile
+    UNIT_BYTES = 64,  // of a tile's row
     BLOCK_ROWS = 2 * UNIT_ROWS,
     BLOCK_COLUMNS = 32,
     // Of x, which each panel reads again: with two panels of k = 3072 in bf16 it stays in a
@@ -52,16 +50,6 @@ typedef struct closing {
     unsigned due, pace;   // rows that should be, and more of them each step, in 1 / 65536
 } closing;
 
-// How the tiles of a panel lie, in bytes.
-typedef struct tile_layout {
-    size_t row;      // from a row of a tile to the next
-    size_t columns;  // from a tile to the one of the next 16 columns, in either half
-    size_t half;     // from the panel's left 32 columns to its right
-    size_t step;     // from a tile to the one of the next 16 words
-    size_t head;     // before the first, int8: column sums
-    bool is_whole;   // ends with whole tiles
-} tile_layout;
-
 // A call. x and w as bytes.
 typedef struct tiled_product {
     const output *out;
@@ -72,7 +60,7 @@ typedef struct tiled_product {
     const float *w_scale;   // int8: [n]; NULL: sums are floats
     const uint8_t *packed;  // panels
     size_t panel_bytes;
-    tile_layout layout;
+    size_t head;      // bytes of a panel before its tiles: int8's starts
     ahead next;       // the panels that follow
     closing *before;  // the block before this
 } tiled_product;
@@ -82,8 +70,15 @@ typedef struct panel_tiles {
     const uint8_t *start;  // the first values of 64 columns' sums
     const uint8_t *w;
     const uint8_t *last_x;  // [rows, UNIT_BYTES] of a last step that is not whole; NULL: it is
-    const uint8_t *last_w;
 } panel_tiles;
+
+KERNEL_INLINE size_t count_steps(const tiled_product *p) {
+    return (p->k + UNIT_BYTES - 1) / UNIT_BYTES;
+}
+
+KERNEL_INLINE size_t half_bytes(const tiled_product *p) {
+    return count_steps(p) * STEP_BYTES;
+}
 
 // The compiler is not told that these instructions read memory (gcc 12: all of it but 8 bytes of a
 // configuration): what was stored at p is stored by now.
@@ -179,21 +174,20 @@ KERNEL_INLINE void close_share(const tiled_product *p) {
 // with them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
 KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
                               int n_steps) {
-    const tile_layout layout = p->layout;
     const uint8_t *low = x + UNIT_ROWS * ld_x;
     for (int s = 0; s < n_steps; s++) {
         fetch_step(&p->next);
-        _tile_stream_loadd(6, w, layout.row);
+        _tile_stream_loadd(6, w, UNIT_BYTES);
         _tile_loadd(4, x, ld_x);
         TILES_DOT(0, 4, 6);
-        _tile_stream_loadd(7, w + layout.columns, layout.row);
+        _tile_stream_loadd(7, w + TILE_BYTES, UNIT_BYTES);
         TILES_DOT(1, 4, 7);
         _tile_loadd(5, low, ld_x);
         TILES_DOT(2, 5, 6);
         TILES_DOT(3, 5, 7);
         x += UNIT_BYTES;
         low += UNIT_BYTES;
-        w += layout.step;
+        w += STEP_BYTES;
         close_share(p);
     }
 }
@@ -201,59 +195,44 @@ KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, c
 // Tiles 0-3, 16 x 64 sums, += x . w over n_steps of k; tile 5 is one of w here.
 KERNEL_INLINE void add_row(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
                            int n_steps) {
-    const tile_layout layout = p->layout;
-    const uint8_t *right = w + layout.half;
+    const uint8_t *right = w + half_bytes(p);
     for (int s = 0; s < n_steps; s++) {
         fetch_step(&p->next);
         _tile_loadd(4, x, ld_x);
-        _tile_stream_loadd(5, w, layout.row);
+        _tile_stream_loadd(5, w, UNIT_BYTES);
         TILES_DOT(0, 4, 5);
-        _tile_stream_loadd(6, w + layout.columns, layout.row);
+        _tile_stream_loadd(6, w + TILE_BYTES, UNIT_BYTES);
         TILES_DOT(1, 4, 6);
-        _tile_stream_loadd(7, right, layout.row);
+        _tile_stream_loadd(7, right, UNIT_BYTES);
         TILES_DOT(2, 4, 7);
-        _tile_stream_loadd(5, right + layout.columns, layout.row);
+        _tile_stream_loadd(5, right + TILE_BYTES, UNIT_BYTES);
         TILES_DOT(3, 4, 5);
         x += UNIT_BYTES;
-        w += layout.step;
-        right += layout.step;
+        w += STEP_BYTES;
+        right += STEP_BYTES;
         close_share(p);
     }
 }
 
-// What k has behind its whole steps, as a step of its own: zeros behind x and, where the panel ends
-// there, below w.
-typedef struct last_step {
-    _Alignas(64) uint8_t x[BLOCK_ROWS][UNIT_BYTES];
-    _Alignas(64) uint8_t w[UNIT_ROWS * PANEL_ROW_BYTES];
-} last_step;
-
-KERNEL_INLINE void copy_last_step(last_step *last, panel_tiles *tiles, const tiled_product *p,
+// last[rows] <- what rows [i, i + rows) of x have behind their whole steps, and zeros.
+KERNEL_INLINE void copy_last_step(uint8_t last[BLOCK_ROWS][UNIT_BYTES], const tiled_product *p,
                                   int i, int rows) {
     const size_t n = p->k % UNIT_BYTES, done = p->k - n;
-    const size_t done_w = done / UNIT_BYTES * p->layout.step;
-    *last = (last_step){0};
-    for (int r = 0; r < rows; r++) memcpy(last->x[r], p->x + (size_t)(i + r) * p->ld_x + done, n);
-    tiles->last_x = last->x[0];
-    tiles->last_w = tiles->w + done_w;
-    if (!p->layout.is_whole) {
-        memcpy(last->w, tiles->last_w, p->panel_bytes - p->layout.head - done_w);
-        tiles->last_w = last->w;
-    }
+    memset(last, 0, BLOCK_ROWS * UNIT_BYTES);
+    for (int r = 0; r < rows; r++) memcpy(last[r], p->x + (size_t)(i + r) * p->ld_x + done, n);
     settle(last);
 }
 
 // What is closed during the next block, in as many steps as that takes.
 KERNEL_INLINE void begin_closing(const tiled_product *p, int i, int rows, int j, int n_vectors) {
     closing *c = p->before;
-    const unsigned n_steps = (unsigned)((p->k + UNIT_BYTES - 1) / UNIT_BYTES);
     c->i = i;
     c->j = j;
     c->rows = rows;
     c->n_vectors = n_vectors;
     c->n_closed = 0;
     c->due = 0;
-    c->pace = ((unsigned)rows << 16) / n_steps + 1;
+    c->pace = ((unsigned)rows << 16) / (unsigned)count_steps(p) + 1;
 }
 
 // Rows [i, i + rows) of the 32 columns from j + 32 half on, over the whole of k: chunks of it leave
@@ -262,14 +241,15 @@ KERNEL_INLINE void begin_closing(const tiled_product *p, int i, int rows, int j,
 // int8 (m = 224, a shared Xeon, Emerald Rapids).
 KERNEL_INLINE void multiply_square(tiled_product *p, const panel_tiles *tiles, int i, int rows,
                                    int j, int half) {
-    const size_t side = (size_t)half * p->layout.half;
+    const uint8_t *w = tiles->w + (size_t)half * half_bytes(p);
+    const int n_whole = (int)(p->k / UNIT_BYTES);
     const uint8_t *start = tiles->start + half * BLOCK_COLUMNS * 4;
     _tile_loadd(0, start, 0);  // 0: the same for every row
     _tile_loadd(1, start + 64, 0);
     _tile_loadd(2, start, 0);
     _tile_loadd(3, start + 64, 0);
-    add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w + side, (int)(p->k / UNIT_BYTES));
-    if (tiles->last_x) add_square(p, tiles->last_x, UNIT_BYTES, tiles->last_w + side, 1);
+    add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, w, n_whole);
+    if (tiles->last_x) add_square(p, tiles->last_x, UNIT_BYTES, w + n_whole * STEP_BYTES, 1);
     close_rows(p, p->before->rows);
     int32_t *top = p->before->sums, *low = top + UNIT_ROWS * BLOCK_COLUMNS;
     _tile_stored(0, top, BLOCK_COLUMNS * 4);
@@ -286,8 +266,9 @@ KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int 
     _tile_loadd(1, tiles->start + 64, 0);
     _tile_loadd(2, tiles->start + 128, 0);
     _tile_loadd(3, tiles->start + 192, 0);
-    add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w, (int)(p->k / UNIT_BYTES));
-    if (tiles->last_x) add_row(p, tiles->last_x, UNIT_BYTES, tiles->last_w, 1);
+    const int n_whole = (int)(p->k / UNIT_BYTES);
+    add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w, n_whole);
+    if (tiles->last_x) add_row(p, tiles->last_x, UNIT_BYTES, tiles->w + n_whole * STEP_BYTES, 1);
     close_rows(p, p->before->rows);
     int32_t *to = p->before->sums;
     _tile_stored(0, to, TILE_N * 4);
@@ -301,10 +282,12 @@ KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int 
 // left out.
 static void multiply_block(tiled_product *p, const uint8_t *panel, int i, int rows, int j) {
     static const int32_t zeros[TILE_N];
-    panel_tiles tiles = {.start = p->layout.head ? panel : (const uint8_t *)zeros,
-                         .w = panel + p->layout.head};
-    last_step last;
-    if (p->k % UNIT_BYTES) copy_last_step(&last, &tiles, p, i, rows);
+    panel_tiles tiles = {.start = p->head ? panel : (const uint8_t *)zeros, .w = panel + p->head};
+    _Alignas(64) uint8_t last[BLOCK_ROWS][UNIT_BYTES];
+    if (p->k % UNIT_BYTES) {
+        copy_last_step(last, p, i, rows);
+        tiles.last_x = last[0];
+    }
     if (rows <= UNIT_ROWS) {
         multiply_row(p, &tiles, i, rows, j);
         return;
@@ -318,9 +301,8 @@ static void multiply_block(tiled_product *p, const uint8_t *panel, int i, int ro
 // takes a pass over k for each 16 rows.
 KERNEL_INLINE void multiply_panels(tiled_product *p, const uint8_t *panels, int n_panels,
                                    const void *next, int from, int to, int j) {
-    const size_t n_steps = (p->k + UNIT_BYTES - 1) / UNIT_BYTES;
     const size_t n_passes = (size_t)(to - from + UNIT_ROWS - 1) / UNIT_ROWS;
-    p->next = (ahead){next, p->panel_bytes / (n_passes * n_steps)};
+    p->next = (ahead){next, p->panel_bytes / (n_passes * count_steps(p))};
     for (int i = from; i < to; i += BLOCK_ROWS) {
         const int left = to - i, least = left > UNIT_ROWS ? BLOCK_ROWS : UNIT_ROWS;
         const int start = left < least && p->out->m >= BLOCK_ROWS ? to - least : i;
