@@ -8,7 +8,7 @@
 
 #include "kernels/generic/tile.h"
 
-enum { WORD_I8 = STEP_DEPTH };  // values of a column that a panel is longer by
+enum { WORD_I8 = STEP_DEPTH };  // panels grow by whole steps of k
 
 // sum[rows, TILE_N] += four values of each row of x, n_last of them there, times a word of each
 // column, left and right in a panel's halves.
