@@ -7,12 +7,7 @@
 //     bench_end_to_end MODEL_DIR LINES.txt [DEVICE [TECHNIQUE [THREADS [TOKENS [TURNS]]]]]
 //
 // LINES repeat until there are TOKENS tokens, about.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <wattbert/wattbert.h>
+#include "bench.h"
 
 typedef struct work {
     wb_model *model;
@@ -24,28 +19,9 @@ typedef struct work {
     float *logits;
 } work;
 
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int fail(const char *what) {
     fprintf(stderr, "bench_end_to_end: %s\n", what);
     return 1;
-}
-
-// w->bytes <- the file, ended by 0.
-static int read_lines(work *w, const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END)) return 0;
-    const long n_bytes = ftell(file);
-    rewind(file);
-    w->bytes = n_bytes > 0 ? malloc((size_t)n_bytes + 1) : NULL;
-    const int is_read = w->bytes && fread(w->bytes, 1, (size_t)n_bytes, file) == (size_t)n_bytes;
-    if (is_read) w->bytes[n_bytes] = 0;
-    fclose(file);
-    return is_read;
 }
 
 // w->texts <- the lines n_repeats times over.
@@ -56,8 +32,7 @@ static int list_texts(work *w, int n_repeats) {
     w->texts = calloc((size_t)n_lines * (size_t)n_repeats, sizeof *w->texts);
     w->n_texts = 0;
     for (int i = 0; w->texts && i < n_repeats; i++)
-        for (const char *at = w->bytes, *end; (end = strchr(at, '\n')); at = end + 1)
-            w->texts[w->n_texts++] = (wb_text){.text = at, .n_bytes = (size_t)(end - at)};
+        w->n_texts += bench_list_lines(w->texts + w->n_texts, n_lines, w->bytes);
     return w->texts && w->n_texts > 0;
 }
 
@@ -77,13 +52,8 @@ static wb_status prepare(work *w, double n_tokens, wb_error *err) {
     return !status && !w->logits ? WB_ERR_MEMORY : status;
 }
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, compare);
+    qsort(values, (size_t)n, sizeof *values, bench_compare);
     return values[n / 2];
 }
 
@@ -93,12 +63,12 @@ static wb_status measure(work *w, int n_turns, wb_error *err) {
     double device_s[MAX_TURNS], text_s[MAX_TURNS];
     wb_status status = wb_forward(w->engine, w->inputs, w->logits, NULL, err);
     for (int i = 0; !status && i < n_turns; i++) {
-        const double start_s = now_s();
+        const double start_s = bench_now_s();
         status = wb_forward(w->engine, w->inputs, w->logits, NULL, err);
-        const double middle_s = now_s();
+        const double middle_s = bench_now_s();
         if (!status) status = wb_classify(w->engine, w->texts, w->n_texts, w->logits, err);
         device_s[i] = middle_s - start_s;
-        text_s[i] = now_s() - middle_s;
+        text_s[i] = bench_now_s() - middle_s;
     }
     if (status) return status;
     const wb_plan_info *plan = wb_engine_plan(w->engine);
@@ -121,7 +91,8 @@ int main(int argc, char **argv) {
     options.device = argc > 3 ? argv[3] : "cuda";
     options.technique = argc > 4 ? argv[4] : "f16-flash+packed";
     options.n_threads = argc > 5 ? atoi(argv[5]) : 0;
-    if (!read_lines(&w, argv[2])) return fail("LINES.txt cannot be read, or is empty");
+    w.bytes = bench_read(argv[2]);
+    if (!w.bytes) return fail("LINES.txt cannot be read, or is empty");
     wb_status status = wb_model_open(&w.model, argv[1], &err);
     if (!status) status = prepare(&w, argc > 6 ? atof(argv[6]) : 4e6, &err);
     if (!status) status = wb_engine_open(&w.engine, w.model, &options, &err);

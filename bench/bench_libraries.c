@@ -11,14 +11,10 @@
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include <wattbert/wattbert.h>
+#include "bench.h"
 
-enum { MAX_LIBRARIES = 16, MAX_TEXTS = 4096, MAX_TURNS = 10000, MAX_BYTES = 4 << 20 };
+enum { MAX_LIBRARIES = 16, MAX_TEXTS = 4096, MAX_TURNS = 10000 };
 
 typedef struct functions {
     wb_status (*model_open)(wb_model **, const char *, wb_error *);
@@ -55,29 +51,12 @@ typedef struct library {
 
 static library libraries[MAX_LIBRARIES];
 static int n_libraries, n_turns;
-static char bytes[MAX_BYTES + 1];
 static wb_text texts[MAX_TEXTS];
 static int n_texts;
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void fail(const char *what, const char *why) {
     fprintf(stderr, "bench_libraries: %s: %s\n", what, why);
     exit(1);
-}
-
-static void read_texts(const char *path, int most) {
-    FILE *file = fopen(path, "rb");
-    if (!file) fail(path, "cannot be read");
-    bytes[fread(bytes, 1, MAX_BYTES, file)] = 0;
-    fclose(file);
-    for (const char *at = bytes, *end; n_texts < most && (end = strchr(at, '\n')); at = end + 1)
-        texts[n_texts++] = (wb_text){.text = at, .n_bytes = (size_t)(end - at)};
-    if (n_texts == 0) fail(path, "no lines");
 }
 
 static size_t logits_bytes(const library *l) {
@@ -112,13 +91,13 @@ static void open_library(library *l, const char *model, const char *technique, i
 
 // A turn begins with another library than the one before.
 static void take_turns(double seconds) {
-    for (const double end_s = now_s() + seconds; n_turns < MAX_TURNS && now_s() < end_s;
+    for (const double end_s = bench_now_s() + seconds; n_turns < MAX_TURNS && bench_now_s() < end_s;
          n_turns++) {
         for (int i = 0; i < n_libraries; i++) {
             library *l = &libraries[(i + n_turns) % n_libraries];
-            const double start_s = now_s();
+            const double start_s = bench_now_s();
             forward(l);
-            l->rates[n_turns] = (double)l->run.real_tokens / (now_s() - start_s);
+            l->rates[n_turns] = (double)l->run.real_tokens / (bench_now_s() - start_s);
         }
         for (int i = 0; i < n_libraries; i++)
             libraries[i].ratios[n_turns] =
@@ -126,14 +105,9 @@ static void take_turns(double seconds) {
     }
 }
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void report(library *l) {
-    qsort(l->rates, (size_t)n_turns, sizeof *l->rates, compare);
-    qsort(l->ratios, (size_t)n_turns, sizeof *l->ratios, compare);
+    qsort(l->rates, (size_t)n_turns, sizeof *l->rates, bench_compare);
+    qsort(l->ratios, (size_t)n_turns, sizeof *l->ratios, bench_compare);
     const int middle = n_turns / 2, quarter = n_turns / 4, last = n_turns - 1;
     const bool is_same = !memcmp(l->logits, libraries[0].logits, logits_bytes(l));
     printf("  %-24s %9.0f (%.0f to %.0f) tokens/s, %.3f (quartiles %.3f to %.3f), %d batches%s\n",
@@ -145,8 +119,11 @@ static void report(library *l) {
 int main(int argc, char **argv) {
     if (argc < 8 || argc > 7 + MAX_LIBRARIES)
         fail("usage", "MODEL_DIR LINES.txt TEXTS TECHNIQUE THREADS SECONDS LIBRARY..");
+    char *bytes = bench_read(argv[2]);
+    if (!bytes) fail(argv[2], "cannot be read, or is empty");
     const int most = atoi(argv[3]);
-    read_texts(argv[2], most < MAX_TEXTS ? most : MAX_TEXTS);
+    n_texts = bench_list_lines(texts, most < MAX_TEXTS ? most : MAX_TEXTS, bytes);
+    if (n_texts == 0) fail(argv[2], "no lines");
     n_libraries = argc - 7;
     for (int i = 0; i < n_libraries; i++) {
         libraries[i].path = argv[7 + i];
@@ -157,5 +134,6 @@ int main(int argc, char **argv) {
     printf("%s, %s threads, %llu tokens in %d texts, %d turns\n", argv[4], argv[5],
            (unsigned long long)libraries[0].run.real_tokens, n_texts, n_turns);
     for (int i = 0; i < n_libraries; i++) report(&libraries[i]);
+    free(bytes);
     return 0;
 }

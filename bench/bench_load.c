@@ -8,15 +8,11 @@
 //
 // TOKENS is the budget of a batch; as many batches are run as there are threads, so that each has
 // one. CACHE_DIR "" is none. A line of CSV per call, after a line of names where LINES.txt is "-".
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <wattbert/wattbert.h>
+#include "bench.h"
 
 enum { MAX_ROUNDS = 99 };
 
@@ -65,24 +61,6 @@ static int fail(const char *what) {
     return 1;
 }
 
-// *bytes <- the file, ended by 0; texts[capacity] <- its lines; how many.
-static int read_lines(char **bytes, wb_text *texts, int capacity, const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END)) return 0;
-    const long n_bytes = ftell(file);
-    rewind(file);
-    *bytes = n_bytes > 0 ? malloc((size_t)n_bytes + 1) : NULL;
-    const int is_read = *bytes && fread(*bytes, 1, (size_t)n_bytes, file) == (size_t)n_bytes;
-    fclose(file);
-    if (!is_read) return 0;
-    (*bytes)[n_bytes] = 0;
-    int n = 0;
-    char *end;
-    for (char *at = *bytes; n < capacity && (end = strchr(at, '\n')); at = end + 1)
-        texts[n++] = (wb_text){.text = at, .n_bytes = (size_t)(end - at)};
-    return n;
-}
-
 // Texts of n_tokens together, or all that there are.
 static int count_texts(const wb_model *model, const wb_text *texts, int n_texts,
                        uint64_t n_tokens) {
@@ -100,8 +78,8 @@ static int run_round(double figures[N_FIGURES], const setup *s) {
     enum { MAX_TEXTS = 20000 };
     static wb_text texts[MAX_TEXTS];
     static float logits[MAX_TEXTS * 8];
-    char *bytes = NULL;
-    const int n_lines = read_lines(&bytes, texts, MAX_TEXTS, s->lines);
+    char *bytes = bench_read(s->lines);
+    const int n_lines = bytes ? bench_list_lines(texts, MAX_TEXTS, bytes) : 0;
     if (n_lines < 1) return fail("cannot read the lines");
     wb_model *model;
     wb_engine *engine;
@@ -153,11 +131,6 @@ static int run_child(double figures[N_FIGURES], const setup *s) {
     return !is_read || status;
 }
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv) {
     if (argc < 4)
         return fail("MODEL_DIR LINES TECHNIQUE [THREADS [TOKENS [ROUNDS [CACHE [SCALES]]]]]");
@@ -181,7 +154,7 @@ int main(int argc, char **argv) {
     printf("\n%s,%d,%d,%s", argv[3], s.options.n_threads, s.options.token_budget,
            cache[0] ? "yes" : "no");
     for (int i = 0; i < N_FIGURES; i++) {
-        qsort(figures[i], (size_t)n_rounds, sizeof *figures[i], compare);
+        qsort(figures[i], (size_t)n_rounds, sizeof *figures[i], bench_compare);
         printf(",%.1f", figures[i][n_rounds / 2]);
     }
     printf("\n");
