@@ -210,3 +210,18 @@ bool check_integer(check *c, size_t index, long long want, long long got) {
     check_fail(c, "cell %zu: want %lld, got %lld", index, want, got);
     return false;
 }
+
+bool check_rounded(check *c, const uint16_t *y, int ld_y, const float *x, int ld_x, int m, int n,
+                   bool is_bf16) {
+    if (!check_guards(c) || !check_gaps(c, y, sizeof *y, m, n, ld_y)) return false;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            const float from = x[(size_t)i * (size_t)ld_x + (size_t)j];
+            const size_t cell = (size_t)i * (size_t)ld_y + (size_t)j;
+            const float got = is_bf16 ? wb_bf16_to_f32(y[cell]) : wb_f16_to_f32(y[cell]);
+            if (isnan(from) && isnan(got)) continue;
+            const uint16_t want = is_bf16 ? wb_bf16_from_f32(from) : wb_f16_from_f32(from);
+            if (!check_integer(c, cell, want, y[cell])) return false;
+        }
+    return true;
+}

@@ -91,6 +91,9 @@ bool check_near(check *c, size_t index, double want, float got, double allowed);
 // The same bits of m x n cells; -0 equals 0.
 bool check_same(check *c, const char *than, const float *want, int ld_want, const float *got,
                 int ld_got, int m, int n);
+// y[m, n] is x[m, n] rounded to bf16 or f16, and nothing else was written.
+bool check_rounded(check *c, const uint16_t *y, int ld_y, const float *x, int ld_x, int m, int n,
+                   bool is_bf16);
 bool check_integer(check *c, size_t index, long long want, long long got);
 void check_fail(check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

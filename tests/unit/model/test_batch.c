@@ -22,6 +22,12 @@ static wb_plan plan_of(wb_packing packing) {
                      .max_texts = packing == WB_PACKED ? 64 : 5};
 }
 
+static wb_plan roomy_plan(void) {
+    wb_plan plan = plan_of(WB_PACKED);
+    plan.token_budget = plan.max_rows = plan.max_texts = 1000;
+    return plan;
+}
+
 static void check_text(const wb_plan *plan, const texts *t, const wb_batch_text *text) {
     const int length = (int)text_length(t, text->index);
     const int limit = plan->packing == WB_PADDED ? plan->padded_length : 40;
@@ -100,8 +106,7 @@ static void test_packed_batches_come_in_rounds(void **state) {
     for (uint64_t seed = 1; seed <= 40; seed++) {
         texts t;
         texts_fill(&t, 240, 16, 100, seed);
-        wb_plan plan = plan_of(WB_PACKED);
-        plan.token_budget = plan.max_rows = plan.max_texts = 1000;
+        const wb_plan plan = roomy_plan();
         wb_batch_text of_batch[MAX_BATCH];
         wb_batch batch = {.texts = of_batch};
         wb_batch_cursor cursor;
@@ -127,9 +132,8 @@ static void test_batches_of_one_thread(void **state) {
     (void)state;
     texts t;
     texts_fill(&t, 240, 16, 100, 3);
-    wb_plan plan = plan_of(WB_PACKED);
+    wb_plan plan = roomy_plan();
     plan.n_threads = 1;
-    plan.token_budget = plan.max_rows = plan.max_texts = 1000;
     wb_batch_text of_batch[MAX_BATCH];
     wb_batch batch = {.texts = of_batch};
     wb_batch_cursor cursor;
@@ -146,9 +150,8 @@ static void test_batches_of_a_gpu(void **state) {
     (void)state;
     texts t;
     texts_fill(&t, 48, 16, 100, 3);
-    wb_plan plan = plan_of(WB_PACKED);
+    wb_plan plan = roomy_plan();
     plan.device = WB_DEVICE_CUDA;
-    plan.token_budget = plan.max_rows = plan.max_texts = 1000;
     wb_batch_cursor cursor;
     wb_batch_cursor_init(&cursor, &plan, &t.lists);
     assert_int_equal(cursor.n_batches, 1);
