@@ -31,15 +31,18 @@ static bool is_full(const wb_batch_cursor *cursor, int n_texts, int n_rows, uint
 // Tokens of each batch of a round, which has as many batches as there are threads: half of what is
 // left in equal shares (factoring, Hummel, Schonberg & Flynn 1992). So shares are large while
 // others can make up for a thread that is slow or held up, and small when all wait for the last.
-// Under 64 tokens weights are read too often: then all that is left is one round. 22,000 tokens on
-// 16 threads of a shared Xeon, of which one takes up to three times as long as another, against one
-// round of equal shares: 1.25 of the rate in f32, 1.08 to 1.28 in bf16, 1.12 to 1.22 in int8.
+// Under LEAST_SHARE weights are read too often: then all that is left is one round. 22,000 tokens
+// on 16 threads of a shared Xeon, of which one takes up to three times as long as another, against
+// one round of equal shares: 1.25 of the rate in f32, 1.08 to 1.28 in bf16, 1.12 to 1.22 in int8.
+enum { LEAST_SHARE = 64 };
+
 static uint64_t share_of_round(const wb_plan *plan, uint64_t left) {
     const uint64_t budget = (uint64_t)plan->token_budget;
     // A GPU takes one batch after the other, however many threads the host has.
     if (plan->n_threads == 1 || plan->device == WB_DEVICE_CUDA)
         return left / (left / budget + 1) + 1;
-    const uint64_t fair = left / (uint64_t)plan->n_threads, least = budget < 128 ? budget / 2 : 64;
+    const uint64_t fair = left / (uint64_t)plan->n_threads;
+    const uint64_t least = budget / 2 < LEAST_SHARE ? budget / 2 : LEAST_SHARE;
     if (fair < 2 * least) return fair + 1;
     return fair / 2 < budget ? fair / 2 : budget;
 }

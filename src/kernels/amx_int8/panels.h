@@ -27,7 +27,7 @@ KERNEL_INLINE void pack_tiles_i8(uint8_t *panel, const int8_t *w, int n, int k) 
             for (int kk = 0; kk < k; kk += 4)
                 memcpy(word_of(panel + STARTS_BYTES, (size_t)kk / 4, c, n_steps), column + kk,
                        (size_t)smaller(4, k - kk));
-            for (int kk = 0; kk < k; kk++) starts[c] -= 128 * column[kk];
+            starts[c] = start_of(column, k);
         }
         memcpy(panel, starts, sizeof starts);
     }

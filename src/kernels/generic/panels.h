@@ -129,11 +129,16 @@ KERNEL_INLINE void pack_panels_f16(uint16_t *packed, const float *w, int n, int 
     }
 }
 
-KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int32_t *start, int k,
-                                  const int word) {
+// What the product of a column of weights starts from.
+KERNEL_INLINE int32_t start_of(const int8_t *column, int k) {
     int32_t sum = 0;
     for (int kk = 0; kk < k; kk++) sum += column[kk];
-    *start = -128 * sum;
+    return -128 * sum;
+}
+
+KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int32_t *start, int k,
+                                  const int word) {
+    *start = start_of(column, k);
 
     const size_t row_bytes = TILE_N * (size_t)word;
     const int whole = k / word;
