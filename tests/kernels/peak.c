@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops of one instruction. Twelve chains: two units times a latency of four or five, and some; six
-// of tiles, each of which takes the unit 16 cycles of a latency of 52. The
-// asm statement that "changes" a chain keeps the compiler from folding the loop.
+// Loops of one instruction, or of the three that multiply bytes without VNNI. Chains enough for two
+// units times a latency of up to six, as far as there are registers; six of tiles, each of which
+// takes the unit 16 cycles of a latency of 52. The asm statement that "changes" a chain keeps the
+// compiler from folding the loop.
 #include "peak.h"
 
 #include <stddef.h>
@@ -16,6 +17,7 @@ typedef struct peak {
 #include <immintrin.h>
 
 enum { N_CHAINS = 12, N_ROUNDS = 30000, N_TILE_CHAINS = 6, N_TILE_ROUNDS = 4000 };
+enum { N_ZMM_CHAINS = 20, N_ZMM_ROUNDS = 18000 };
 
 __attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
     __m256 sum[N_CHAINS], x = _mm256_set1_ps(0.5f);
@@ -30,13 +32,15 @@ __attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
 }
 
 __attribute__((target("avx2"))) static void run_avx2_i8(void) {
-    __m256i sum[N_CHAINS], x = _mm256_set1_epi16(3);
+    __m256i sum[N_CHAINS], x = _mm256_set1_epi8(3);
+    const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 12
     for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
     for (int round = 0; round < N_ROUNDS; round++)
 #pragma GCC unroll 12
         for (int i = 0; i < N_CHAINS; i++) {
-            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(x, x));
+            const __m256i pairs = _mm256_maddubs_epi16(x, x);
+            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, ones));
             __asm__ volatile("" : "+x"(sum[i]), "+x"(x));
         }
 }
@@ -54,49 +58,51 @@ __attribute__((target("avx2,avxvnni"))) static void run_avx_vnni_i8(void) {
 }
 
 __attribute__((target("avx512f"))) static void run_avx512_f32(void) {
-    __m512 sum[N_CHAINS], x = _mm512_set1_ps(0.5f);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
+    __m512 sum[N_ZMM_CHAINS], x = _mm512_set1_ps(0.5f);
+#pragma GCC unroll 20
+    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
+    for (int round = 0; round < N_ZMM_ROUNDS; round++)
+#pragma GCC unroll 20
+        for (int i = 0; i < N_ZMM_CHAINS; i++) {
             sum[i] = _mm512_fmadd_ps(sum[i], x, x);
             __asm__ volatile("" : "+v"(sum[i]));
         }
 }
 
 __attribute__((target("avx512f,avx512bw"))) static void run_avx512_i8(void) {
-    __m512i sum[N_CHAINS], x = _mm512_set1_epi16(3);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
-            sum[i] = _mm512_add_epi32(sum[i], _mm512_madd_epi16(x, x));
+    __m512i sum[N_ZMM_CHAINS], x = _mm512_set1_epi8(3);
+    const __m512i ones = _mm512_set1_epi16(1);
+#pragma GCC unroll 20
+    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+    for (int round = 0; round < N_ZMM_ROUNDS; round++)
+#pragma GCC unroll 20
+        for (int i = 0; i < N_ZMM_CHAINS; i++) {
+            const __m512i pairs = _mm512_maddubs_epi16(x, x);
+            sum[i] = _mm512_add_epi32(sum[i], _mm512_madd_epi16(pairs, ones));
             __asm__ volatile("" : "+v"(sum[i]), "+v"(x));
         }
 }
 
 __attribute__((target("avx512f,avx512vnni"))) static void run_vnni_i8(void) {
-    __m512i sum[N_CHAINS], x = _mm512_set1_epi32(3);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
+    __m512i sum[N_ZMM_CHAINS], x = _mm512_set1_epi32(3);
+#pragma GCC unroll 20
+    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+    for (int round = 0; round < N_ZMM_ROUNDS; round++)
+#pragma GCC unroll 20
+        for (int i = 0; i < N_ZMM_CHAINS; i++) {
             sum[i] = _mm512_dpbusd_epi32(sum[i], x, x);
             __asm__ volatile("" : "+v"(sum[i]));
         }
 }
 
 __attribute__((target("avx512f,avx512bf16"))) static void run_bf16(void) {
-    __m512 sum[N_CHAINS];
+    __m512 sum[N_ZMM_CHAINS];
     const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f003f00);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
+#pragma GCC unroll 20
+    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
+    for (int round = 0; round < N_ZMM_ROUNDS; round++)
+#pragma GCC unroll 20
+        for (int i = 0; i < N_ZMM_CHAINS; i++) {
             sum[i] = _mm512_dpbf16_ps(sum[i], x, x);
             __asm__ volatile("" : "+v"(sum[i]));
         }
@@ -140,17 +146,21 @@ __attribute__((target("amx-tile,amx-bf16"))) static void run_amx_bf16(void) {
     _tile_release();
 }
 
-enum { LANES = N_ROUNDS * N_CHAINS, TILES = N_TILE_ROUNDS * N_TILE_CHAINS };
+enum {
+    LANES = N_ROUNDS * N_CHAINS,
+    ZMM_LANES = N_ZMM_ROUNDS * N_ZMM_CHAINS,
+    TILES = N_TILE_ROUNDS * N_TILE_CHAINS,
+};
 
 static const peak peaks[] = {
     [PEAK_NONE] = {"none", NULL, 0, 0},
     [PEAK_AVX2_F32] = {"vfmadd ymm", run_avx2_f32, LANES, 16},
-    [PEAK_AVX2_I8] = {"vpmaddwd ymm", run_avx2_i8, LANES, 32},
+    [PEAK_AVX2_I8] = {"vpmaddubsw ymm", run_avx2_i8, LANES, 64},
     [PEAK_AVX_VNNI_I8] = {"vpdpbusd ymm", run_avx_vnni_i8, LANES, 64},
-    [PEAK_AVX512_F32] = {"vfmadd zmm", run_avx512_f32, LANES, 32},
-    [PEAK_AVX512_I8] = {"vpmaddwd zmm", run_avx512_i8, LANES, 64},
-    [PEAK_VNNI_I8] = {"vpdpbusd zmm", run_vnni_i8, LANES, 128},
-    [PEAK_BF16] = {"vdpbf16ps zmm", run_bf16, LANES, 64},
+    [PEAK_AVX512_F32] = {"vfmadd zmm", run_avx512_f32, ZMM_LANES, 32},
+    [PEAK_AVX512_I8] = {"vpmaddubsw zmm", run_avx512_i8, ZMM_LANES, 128},
+    [PEAK_VNNI_I8] = {"vpdpbusd zmm", run_vnni_i8, ZMM_LANES, 128},
+    [PEAK_BF16] = {"vdpbf16ps zmm", run_bf16, ZMM_LANES, 64},
     [PEAK_AMX_I8] = {"tdpbusd tmm", run_amx_i8, TILES, 16 * 16 * 64 * 2},
     [PEAK_AMX_BF16] = {"tdpbf16ps tmm", run_amx_bf16, TILES, 16 * 16 * 32 * 2},
 };

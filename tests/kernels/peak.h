@@ -9,10 +9,10 @@
 typedef enum peak_kind {
     PEAK_NONE,
     PEAK_AVX2_F32,      // vfmadd231ps ymm
-    PEAK_AVX2_I8,       // vpmaddwd and vpaddd ymm: exact int8 without VNNI
+    PEAK_AVX2_I8,       // vpmaddubsw, vpmaddwd and vpaddd ymm: bytes without VNNI
     PEAK_AVX_VNNI_I8,   // vpdpbusd ymm
     PEAK_AVX512_F32,    // vfmadd231ps zmm
-    PEAK_AVX512_I8,     // vpmaddwd and vpaddd zmm
+    PEAK_AVX512_I8,     // the same zmm
     PEAK_VNNI_I8,       // vpdpbusd zmm
     PEAK_BF16,          // vdpbf16ps zmm
     PEAK_AMX_I8,        // tdpbusd tmm
