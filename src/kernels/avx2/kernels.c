@@ -7,7 +7,8 @@
 #include "kernels/generic/gemm_f16.h"
 #include "kernels/generic/pairs_widened.h"
 #include "kernels/generic/gemm_bf16.h"
-#include "kernels/avx2/gemm_turned.h"
+#include "kernels/avx2/bytes.h"
+#include "kernels/generic/gemm_turned.h"
 #include "kernels/generic/rows.h"
 
 static size_t panel_bytes_f32_avx2(int k) {
@@ -38,17 +39,8 @@ static void pack_f16_avx2(void *packed, const float *w, int n, int k) {
     pack_panels_f16(packed, w, n, k);
 }
 
-// Sums start at the sizes of a column's weights below 0 (bytes.h).
 static void pack_i8_avx2(void *packed, const int8_t *w, int n, int k) {
-    pack_panels_i8(packed, w, n, k);
-    const size_t panel_bytes = panel_bytes_of_i8(k);
-    for (int j = 0; j < n; j++) {
-        const int8_t *column = w + (size_t)j * (size_t)k;
-        int32_t start = 0;
-        for (int kk = 0; kk < k; kk++) start -= column[kk] < 0 ? column[kk] : 0;
-        memcpy((int8_t *)packed + (size_t)(j / TILE_N) * panel_bytes + 4 * (size_t)(j % TILE_N),
-               &start, sizeof start);
-    }
+    pack_panels_turned_i8(packed, w, n, k);
 }
 
 static void cast_panels_bf16_avx2(void *packed, const void *packed_f32, int n, int k) {

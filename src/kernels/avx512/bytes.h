@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact int8 products without VNNI, for generic/gemm_i8.h: bytes are widened to 16 bits and
-// multiplied by vpmaddwd, whose sums of two products fit 32. (vpmaddubsw would be one
-// instruction less, and saturates at 16 bits.)
+// Exact int8 products of AVX-512 without VNNI, for generic/gemm_turned.h, as avx2/bytes.h has them.
 #ifndef WB_BYTES_H
 #define WB_BYTES_H
 
@@ -11,12 +9,16 @@
 // to the stack and back, 87 instructions a step for 24 products.
 typedef int32_t words __attribute__((vector_size(64)));
 
-// Bytes 0 and 2, and bytes 1 and 3, of each four.
+// Rows of a tile: 20 registers of sums leave room for the weights of a step.
+enum { TILE_ROWS_I8 = 5 };
+
+// Of four weights of each of 16 columns what turns an input's bits, its 128 among them, and their
+// sizes.
 typedef struct weights_i8 {
-    __m512i even, odd;
+    __m512i turns, size;
 } weights_i8;
 
-typedef weights_i8 inputs_u8;
+typedef __m512i inputs_u8;
 
 KERNEL_INLINE words words_load(const int8_t *p) {
     return (words)_mm512_loadu_si512(p);
@@ -24,19 +26,21 @@ KERNEL_INLINE words words_load(const int8_t *p) {
 
 KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
     const __m512i w = _mm512_loadu_si512(p);
-    return (weights_i8){_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), _mm512_srai_epi16(w, 8)};
+    return (weights_i8){_mm512_mask_blend_epi8(_mm512_movepi8_mask(w), _mm512_set1_epi8(-128),
+                                               _mm512_set1_epi8(127)),
+                        _mm512_abs_epi8(w)};
 }
 
 KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
     int32_t four;
     memcpy(&four, p, sizeof four);
-    const __m512i x = _mm512_set1_epi32(four);
-    return (inputs_u8){_mm512_and_si512(x, _mm512_set1_epi16(0xff)), _mm512_srli_epi16(x, 8)};
+    return _mm512_set1_epi32(four);
 }
 
 KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
-    const __m512i even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
-    return (words)_mm512_add_epi32((__m512i)sum, _mm512_add_epi32(even, odd));
+    const __m512i sums_of_two = _mm512_maddubs_epi16(w.size, _mm512_xor_si512(x, w.turns));
+    return (words)_mm512_add_epi32((__m512i)sum,
+                                   _mm512_madd_epi16(sums_of_two, _mm512_set1_epi16(1)));
 }
 
 KERNEL_INLINE lanes lanes_from_words(words v) {

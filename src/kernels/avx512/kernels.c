@@ -8,7 +8,7 @@
 #include "kernels/generic/pairs_widened.h"
 #include "kernels/generic/gemm_bf16.h"
 #include "kernels/avx512/bytes.h"
-#include "kernels/generic/gemm_i8.h"
+#include "kernels/generic/gemm_turned.h"
 #include "kernels/generic/rows.h"
 
 static size_t panel_bytes_f32_avx512(int k) {
@@ -40,7 +40,7 @@ static void pack_f16_avx512(void *packed, const float *w, int n, int k) {
 }
 
 static void pack_i8_avx512(void *packed, const int8_t *w, int n, int k) {
-    pack_panels_i8(packed, w, n, k);
+    pack_panels_turned_i8(packed, w, n, k);
 }
 
 static void cast_panels_bf16_avx512(void *packed, const void *packed_f32, int n, int k) {
@@ -73,7 +73,7 @@ static void gemm_i8_avx512(float *y, int ld_y, const uint8_t *x, int ld_x, const
                            const void *packed, const float *w_scale, int m, int n, int k,
                            const wb_epilogue *epilogue) {
     const output out = output_of(y, ld_y, m, n, epilogue);
-    gemm_lanes_i8(&out, x, ld_x, (scales){x_scale, w_scale}, packed, k);
+    gemm_turned_i8(&out, x, ld_x, (scales){x_scale, w_scale}, packed, k);
 }
 
 static void quantize_i8_avx512(uint8_t *q, int ld_q, float *scale, const float *x, int ld_x, int m,

@@ -1,34 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// int8 products of many rows on AVX2: what bytes.h makes of a panel's weights before it multiplies
-// them, six instructions for a step of five rows, is made once for all rows. That is twice as large
-// as the weights, so it is made of a stretch of k of one panel at a time, while rows pass in blocks
-// whose sums wait for the next stretch.
-#ifndef WB_KERNELS_AVX2_GEMM_TURNED_H
-#define WB_KERNELS_AVX2_GEMM_TURNED_H
+// int8 products without VNNI, over a bytes.h that takes weights apart into sizes and what turns an
+// input's bits (avx2/, avx512/). With many rows that is made once for all of them, not once for
+// each tile. It is twice as large as the weights, so it is made of a stretch of k of one panel at a
+// time, while rows pass in blocks whose sums wait for the next stretch.
+#ifndef WB_KERNELS_GEMM_TURNED_H
+#define WB_KERNELS_GEMM_TURNED_H
 
-#include "kernels/avx2/bytes.h"
 #include "kernels/generic/gemm_i8.h"
 
 enum {
-    STRETCH_WORDS = 256,  // 32 KB
-    BLOCK_ROWS = 240,
-    FEW_ROWS_I8 = 24  // up to so many, it is not worth it
+    STRETCH_WORDS = 256 / TILE_VECTORS,  // 32 KB
+    BLOCK_ROWS = 240,                    // 15 or 60 KB of sums
+    FEW_ROWS_I8 = 2 * TILE_ROWS_I8       // up to so many, it is not worth it
 };
+
+// Sums start at the sizes of a column's weights below 0 (bytes.h).
+KERNEL_INLINE void pack_panels_turned_i8(int8_t *packed, const int8_t *w, int n, int k) {
+    pack_panels_i8(packed, w, n, k);
+    const size_t panel_bytes = panel_bytes_of_i8(k);
+    for (int j = 0; j < n; j++) {
+        const int8_t *column = w + (size_t)j * (size_t)k;
+        int32_t start = 0;
+        for (int kk = 0; kk < k; kk++) start -= column[kk] < 0 ? column[kk] : 0;
+        memcpy(packed + (size_t)(j / TILE_N) * panel_bytes + 4 * (size_t)(j % TILE_N), &start,
+               sizeof start);
+    }
+}
 
 // Of a panel, words [first, first + n) and, with is_last, the panel's odd bytes.
 typedef struct stretch {
     const int8_t *panel;
     int first, n, k;
     bool is_last;
-    const weights_i8 *words;
+    weights_i8 (*words)[TILE_VECTORS];
 } stretch;
 
 KERNEL_INLINE const int8_t *weights_at(const int8_t *panel, int word) {
     return panel + TILE_N * (sizeof(int32_t) + (size_t)word * WORD_I8);
 }
 
-KERNEL_INLINE void turn(weights_i8 *turned, stretch s) {
-    for (int w = 0; w < s.n; w++) turned[w] = weights_load(weights_at(s.panel, s.first + w));
+KERNEL_INLINE void turn(weights_i8 (*turned)[TILE_VECTORS], stretch s) {
+    for (int w = 0; w < s.n; w++) {
+        UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            turned[w][v] = weights_load(weights_at(s.panel, s.first + w) + 64 * v);
+    }
 }
 
 // sums += x[rows, s.n words] times the stretch; and y's cells, where it is the panel's last.
@@ -38,19 +54,31 @@ KERNEL_INLINE void tile_turned(const output *out, int i, const int rows, int j, 
     words sum[TILE_ROWS][TILE_VECTORS];
     if (s.is_last) fetch_cells(out, i, rows, j);
     UNROLL
-    for (int r = 0; r < rows; r++) sum[r][0] = s.first ? sums[r][0] : words_load(s.panel);
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            sum[r][v] = s.first ? sums[r][v] : words_load(s.panel + 64 * v);
+    }
     next.p += (size_t)s.first * next.step;
     x += (size_t)s.first * WORD_I8;
     for (int w = 0; w < s.n; w++, x += WORD_I8) {
         fetch(&next, rows);
-        const weights_i8 word = s.words[w];
+        weights_i8 word[TILE_VECTORS];
         UNROLL
-        for (int r = 0; r < rows; r++)
-            sum[r][0] = words_dot(sum[r][0], inputs_all(x + (size_t)r * ld_x), word);
+        for (int v = 0; v < TILE_VECTORS; v++) word[v] = s.words[w][v];
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            const inputs_u8 row = inputs_all(x + (size_t)r * ld_x);
+            UNROLL
+            for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = words_dot(sum[r][v], row, word[v]);
+        }
     }
     if (!s.is_last) {
         UNROLL
-        for (int r = 0; r < rows; r++) sums[r][0] = sum[r][0];
+        for (int r = 0; r < rows; r++) {
+            UNROLL
+            for (int v = 0; v < TILE_VECTORS; v++) sums[r][v] = sum[r][v];
+        }
         return;
     }
     if (s.k % WORD_I8)
@@ -89,7 +117,7 @@ KERNEL_INLINE void gemm_turned_i8(const output *out, const uint8_t *x, int ld_x,
         return;
     }
     const int n_words = k / WORD_I8;
-    weights_i8 turned[STRETCH_WORDS];
+    weights_i8 turned[STRETCH_WORDS][TILE_VECTORS];
     words sums[BLOCK_ROWS][TILE_VECTORS];
     for (int j = 0; j < out->n; j += TILE_N, packed += panel_bytes_in_words_i8(k, WORD_I8)) {
         int first_turned = -1;
