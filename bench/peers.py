@@ -408,6 +408,20 @@ def count_operations(texts, is_pruned):
     return 2 * n_macs
 
 
+def least_seconds(n, is_pruned, precision, machine):
+    """Of one text of n tokens: each product takes as long as its operations at the instruction's peak or its
+    weights from memory, whichever is longer. The classifier's two products are f32."""
+    layer = [3 * D * D, D * D, D * D_FF, D * D_FF]
+    of_one_token = [D * D] + layer[1:]  # where the last layer is pruned
+    products = [(n, w) for w in layer] * (LAYERS - 1)
+    products += [(n, 2 * D * D)] + [(1, w) for w in of_one_token] if is_pruned else [(n, w) for w in layer]
+
+    def seconds(rows, weights, precision):
+        return max(2 * rows * weights / machine[precision], weights * BYTES_OF_WEIGHT[precision] / machine["read"]) / 1e9
+
+    return sum(seconds(rows, w, precision) for rows, w in products) + seconds(1, D * D, "f32")
+
+
 def modes_of(name, task):
     if name == "wattbert-baseline":
         return [] if task == ALONE else ["padded"]
@@ -440,6 +454,13 @@ class Rates:
         work = count_operations(texts, name.endswith("+packed")) / sum(map(len, texts))
         precision = CONTENDERS[name][0]
         shares = [rate * work / 1e9 / m[precision] for rate, m in zip(self.of[name, mode], self.machine) if precision in m]
+        return f"{100 * median(shares):.0f} %" if shares else ""
+
+    def share_of_least(self, name, mode):
+        """The same of one text's time, by what operations and memory together allow; all texts are equally long."""
+        n, precision, is_pruned = len(self.texts[0]), CONTENDERS[name][0], name.endswith("+packed")
+        shares = [rate * least_seconds(n, is_pruned, precision, m) / n
+                  for rate, m in zip(self.of[name, mode], self.machine) if precision in m]
         return f"{100 * median(shares):.0f} %" if shares else ""
 
     def ratios(self, name, mode, rivals):
@@ -489,14 +510,15 @@ def report_alone(rates, log):
     """wattbert's weights are read once a text, but for most of the pruned layer's."""
     n_weights = LAYERS * (4 * D * D + 2 * D * D_FF)
     log(f"\n## One text of {rates.task} at a time: milliseconds, median (smallest to largest)\n")
-    log("| | ms | share of the instruction peak | weights read, GB/s | share of what can be read |\n"
-        "| --- | ---: | ---: | ---: | ---: |")
+    log("| | ms | share of the instruction peak | weights read, GB/s | share of what can be read | "
+        "share of what binds each product |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for (name, mode), found in rates.of.items():
         ms = [1e3 * len(rates.texts[0]) / rate for rate in found]
         read = n_weights * BYTES_OF_WEIGHT[CONTENDERS[name][0]] / median(ms) / 1e6
         most = median([m["read"] for m in rates.machine])
         log(f"| {CONTENDERS[name][1]} | {spread(ms, 2)} | {rates.share(name, mode)} | {read:.1f} | "
-            f"{100 * read / most:.0f} % |")
+            f"{100 * read / most:.0f} % | {rates.share_of_least(name, mode)} |")
+    log("\nWhat binds a product is its operations at the instruction's peak or its weights from memory, whichever takes longer.")
     log("\n| wattbert against the best peer of its precision, round by round | ratio |\n| --- | ---: |")
     for name, mode in rates.of:
         found = rivals(rates, CONTENDERS[name][0], (mode,))

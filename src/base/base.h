@@ -113,6 +113,11 @@ typedef void wb_task(void *context, int task, int worker);
 wb_status wb_pool_open(wb_pool **out, int n_threads, wb_error *err);
 void wb_pool_close(wb_pool *pool);
 int wb_pool_threads(const wb_pool *pool);
+
+// Wakes the threads that sleep, for a run that follows at once: they look for it for as long as a
+// wake-up costs, which so passes while the caller prepares. Nothing depends on it.
+void wb_pool_wake(wb_pool *pool);
+
 // Returns when all tasks are done. Tasks are handed out in order, one at a time, the
 // caller works too, and alone where there is one task. Waiting threads sleep: they spin no longer
 // than a wake-up costs, which wb_pool_open measures (in about 1 ms).

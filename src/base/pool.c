@@ -67,17 +67,25 @@ static bool has_finished(wb_pool *pool) {
     return atomic_load_explicit(&pool->n_working, memory_order_acquire) == 0;
 }
 
-static void wait_for_start(wb_pool *pool, unsigned seen) {
+// Whether a run has started before it is time to sleep.
+static bool look_for_start(wb_pool *pool, unsigned seen) {
     const uint64_t start_ns = wb_clock_ns();
     do {
         for (int i = 0; i < PAUSES_PER_LOOK; i++) {
-            if (has_started(pool, seen)) return;
+            if (has_started(pool, seen)) return true;
             pause_briefly();
         }
     } while (wb_clock_ns() - start_ns < atomic_load_explicit(&pool->spin_ns, memory_order_relaxed));
-    pthread_mutex_lock(&pool->lock);
-    while (!has_started(pool, seen)) pthread_cond_wait(&pool->started, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
+    return false;
+}
+
+// Who is woken and finds nothing yet looks once more as long (wb_pool_wake).
+static void wait_for_start(wb_pool *pool, unsigned seen) {
+    while (!look_for_start(pool, seen)) {
+        pthread_mutex_lock(&pool->lock);
+        if (!has_started(pool, seen)) pthread_cond_wait(&pool->started, &pool->lock);
+        pthread_mutex_unlock(&pool->lock);
+    }
 }
 
 static void wait_for_finish(wb_pool *pool) {
@@ -212,6 +220,10 @@ wb_status wb_pool_bind(wb_pool *pool, const int *cpus, wb_error *err) {
     if (n_bound == pool->n_threads) return WB_OK;
     for (int i = 1; i < n_bound; i++) wb_thread_unbind(pool->workers[i].thread);
     return wb_fail(err, WB_ERR_REFUSED, 0, "the system refuses cpu %d to a thread", cpus[n_bound]);
+}
+
+void wb_pool_wake(wb_pool *pool) {
+    pthread_cond_broadcast(&pool->started);
 }
 
 int wb_pool_threads(const wb_pool *pool) {

@@ -91,6 +91,7 @@ wb_status wb_forward(wb_engine *engine, const wb_inputs *inputs, float *logits, 
                        inputs->model->info.path, engine->model->info.path);
     if (engine->board.cuda) return forward_on_gpu(engine, inputs, logits, out, err);
     const bool is_held = wb_binding_hold(engine->binding);
+    wb_pool_wake(engine->pool);
     forward_run run = {.engine = engine, .logits = logits};
     if (out)
         run.totals = (wb_run){.batch_ns = out->batch_ns, .batch_capacity = out->batch_capacity};
@@ -122,6 +123,7 @@ static wb_status classify_at_once(wb_engine *engine, const wb_text *texts, int n
                                   int max_length, float *logits, wb_error *err) {
     wb_inputs *inputs = NULL;
     const bool is_held = wb_binding_hold(engine->binding);
+    wb_pool_wake(engine->pool);
     wb_status status =
         wb_inputs_encode(&inputs, engine->model, texts, n_texts, max_length, engine->pool, err);
     if (!status) status = wb_forward(engine, inputs, logits, NULL, err);
