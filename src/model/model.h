@@ -145,7 +145,8 @@ typedef struct wb_batch_cursor {
     int n_batches;          // that the whole walk forms
     uint64_t n_tokens;      // of all texts
     uint64_t tokens_taken;  // by the batches so far
-    // Packed: batches come in rounds of one for each thread, which have equal shares of tokens.
+    // Packed: a round has a batch for each thread, all of the same share of the tokens.
+    bool is_in_rounds;  // threads take batches side by side: longest texts first, no share exceeded
     int round_end;      // the first batch of the next round
     uint64_t share;     // of each batch of this
     uint64_t boundary;  // tokens taken where the newest batch is full

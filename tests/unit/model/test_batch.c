@@ -99,8 +99,8 @@ static void test_longer_than_the_budget(void **state) {
     walk(&plan, &t);
 }
 
-// Rounds of a batch for each thread, of half of what is left while that is 64 tokens a thread,
-// which differ by no more than a text.
+// Rounds of a batch for each thread, of half of what is left while that is 64 tokens a thread; what
+// the last round leaves over is one batch. Longer texts come before shorter ones.
 static void test_packed_batches_come_in_rounds(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -111,20 +111,68 @@ static void test_packed_batches_come_in_rounds(void **state) {
         wb_batch batch = {.texts = of_batch};
         wb_batch_cursor cursor;
         wb_batch_cursor_init(&cursor, &plan, &t.lists);
-        assert_int_equal(cursor.n_batches % plan.n_threads, 0);
-        int left = (int)t.offsets[240], n_rounds = 0;
-        while (left > 0) {
-            const int fair = left / plan.n_threads, share = fair < 128 ? fair : fair / 2;
+        int left = (int)t.offsets[240], n_rounds = 0, longest = 16;
+        for (bool is_last = false; !is_last; n_rounds++) {
+            const int fair = left / plan.n_threads;
+            is_last = fair / 2 < 64;
+            const int share = is_last ? fair : fair / 2;
             for (int i = 0; i < plan.n_threads; i++) {
                 assert_true(wb_batch_next(&batch, &cursor));
-                assert_in_range(batch.n_rows, share - 16, share + 16);
+                assert_in_range(batch.n_rows, share - longest, share);
+                assert_true(batch.texts[0].n_rows <= longest);
+                longest = batch.texts[batch.n_texts - 1].n_rows;
                 left -= batch.n_rows;
             }
-            n_rounds++;
         }
         assert_in_range(n_rounds, 3, 6);
+        assert_int_equal(wb_batch_next(&batch, &cursor), left > 0);
+        assert_int_equal(batch.n_rows, left);
+        assert_int_equal(cursor.n_batches, plan.n_threads * n_rounds + (left > 0));
         assert_false(wb_batch_next(&batch, &cursor));
     }
+}
+
+// Batches of texts of the given lengths on two threads: their rows.
+static void check_rows(const int *lengths, int n_texts, const int *rows, int n_batches) {
+    texts t;
+    texts_of_lengths(&t, lengths, n_texts);
+    wb_plan plan = roomy_plan();
+    plan.n_threads = 2;
+    plan.shape.max_length = 512;
+    wb_batch_text of_batch[MAX_BATCH];
+    wb_batch batch = {.texts = of_batch};
+    wb_batch_cursor cursor;
+    wb_batch_cursor_init(&cursor, &plan, &t.lists);
+    assert_int_equal(cursor.n_batches, n_batches);
+    for (int i = 0; i < n_batches; i++) {
+        assert_true(wb_batch_next(&batch, &cursor));
+        assert_int_equal(batch.n_rows, rows[i]);
+    }
+    assert_false(wb_batch_next(&batch, &cursor));
+}
+
+#define CHECK_ROWS(lengths, rows) \
+    check_rows(lengths, sizeof lengths / sizeof *lengths, rows, sizeof rows / sizeof *rows)
+
+// A round of half shares would leave two texts a thread, one of which may go to the wrong one: a
+// thread has three and three, and both have the last.
+static void test_few_texts(void **state) {
+    (void)state;
+    const int lengths[] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128};
+    const int rows[] = {384, 384, 384, 384, 128};
+    CHECK_ROWS(lengths, rows);
+}
+
+// Where one thread would be done long before the other, both work on all of it; so they do where a
+// thread each would read the weights for a few rows.
+static void test_texts_that_are_not_alike(void **state) {
+    (void)state;
+    const int long_and_short[] = {8, 300, 16}, long_and_short_rows[] = {324};
+    CHECK_ROWS(long_and_short, long_and_short_rows);
+    const int short_ones[] = {8, 9, 10, 11}, short_rows[] = {38};
+    CHECK_ROWS(short_ones, short_rows);
+    const int alike[] = {100, 60, 40}, alike_rows[] = {100, 100};
+    CHECK_ROWS(alike, alike_rows);
 }
 
 // One thread waits for nobody, so its batches are as large as fit, and equal.
@@ -163,6 +211,8 @@ int main(void) {
         cmocka_unit_test(test_no_texts),
         cmocka_unit_test(test_longer_than_the_budget),
         cmocka_unit_test(test_packed_batches_come_in_rounds),
+        cmocka_unit_test(test_few_texts),
+        cmocka_unit_test(test_texts_that_are_not_alike),
         cmocka_unit_test(test_batches_of_one_thread),
         cmocka_unit_test(test_batches_of_a_gpu),
     };
