@@ -146,10 +146,11 @@ typedef struct wb_batch_cursor {
     uint64_t n_tokens;      // of all texts
     uint64_t tokens_taken;  // by the batches so far
     // Packed: a round has a batch for each thread, all of the same share of the tokens.
-    bool is_in_rounds;  // threads take batches side by side: longest texts first, no share exceeded
-    int round_end;      // the first batch of the next round
-    uint64_t share;     // of each batch of this
-    uint64_t boundary;  // tokens taken where the newest batch is full
+    bool is_longest_first;  // threads take batches side by side: short texts make the last alike
+    int round_end;          // the first batch of the next round
+    uint64_t share;         // of each batch of this
+    bool leaves_over;       // no batch exceeds it
+    uint64_t boundary;      // tokens taken where the newest batch is full
 } wb_batch_cursor;
 
 void wb_batch_cursor_init(wb_batch_cursor *cursor, const wb_plan *plan, const wb_id_lists *lists);

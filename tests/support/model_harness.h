@@ -125,25 +125,31 @@ static inline void texts_order(texts *t) {
     }
 }
 
-// Texts of given lengths, all of id 0.
-static inline void texts_of_lengths(texts *t, const int *lengths, int n) {
+static inline void texts_open(texts *t, int n) {
     t->lists = (wb_id_lists){
         .n_texts = n, .ids = t->ids, .offsets = t->offsets, .by_length = t->by_length};
-    memset(t->ids, 0, sizeof t->ids);
     t->offsets[0] = 0;
-    for (int i = 0; i < n; i++) t->offsets[i + 1] = t->offsets[i] + (size_t)lengths[i];
-    texts_order(t);
 }
 
 // n texts of 2 to longest ids below vocab_size.
 static inline void texts_fill(texts *t, int n, int longest, int vocab_size, uint64_t seed) {
     wb_random random = {.state = seed};
-    int lengths[MAX_TEXTS];
-    for (int i = 0; i < n; i++)
-        lengths[i] = 2 + (int)wb_random_below(&random, (uint64_t)longest - 1);
-    texts_of_lengths(t, lengths, n);
-    for (size_t j = 0; j < t->offsets[n]; j++)
-        t->ids[j] = (int32_t)wb_random_below(&random, (uint64_t)vocab_size);
+    texts_open(t, n);
+    for (int i = 0; i < n; i++) {
+        const size_t length = 2 + (size_t)wb_random_below(&random, (uint64_t)longest - 1);
+        t->offsets[i + 1] = t->offsets[i] + length;
+        for (size_t j = t->offsets[i]; j < t->offsets[i + 1]; j++)
+            t->ids[j] = (int32_t)wb_random_below(&random, (uint64_t)vocab_size);
+    }
+    texts_order(t);
+}
+
+// n texts of these lengths, of id 0.
+static inline void texts_of_lengths(texts *t, const int *lengths, int n) {
+    texts_open(t, n);
+    for (int i = 0; i < n; i++) t->offsets[i + 1] = t->offsets[i] + (size_t)lengths[i];
+    memset(t->ids, 0, sizeof t->ids);
+    texts_order(t);
 }
 
 // The same text alone.

@@ -99,8 +99,8 @@ static void test_longer_than_the_budget(void **state) {
     walk(&plan, &t);
 }
 
-// Rounds of a batch for each thread, of half of what is left while that is 64 tokens a thread; what
-// the last round leaves over is one batch. Longer texts come before shorter ones.
+// Rounds of a batch for each thread, of half of what is left while that is 64 tokens a thread, then
+// of all that is left, give or take a text. Longer texts come before shorter ones.
 static void test_packed_batches_come_in_rounds(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -118,7 +118,7 @@ static void test_packed_batches_come_in_rounds(void **state) {
             const int share = is_last ? fair : fair / 2;
             for (int i = 0; i < plan.n_threads; i++) {
                 assert_true(wb_batch_next(&batch, &cursor));
-                assert_in_range(batch.n_rows, share - longest, share);
+                assert_in_range(batch.n_rows, share - longest, is_last ? share + longest : share);
                 assert_true(batch.texts[0].n_rows <= longest);
                 longest = batch.texts[batch.n_texts - 1].n_rows;
                 left -= batch.n_rows;
@@ -154,25 +154,29 @@ static void check_rows(const int *lengths, int n_texts, const int *rows, int n_b
 #define CHECK_ROWS(lengths, rows) \
     check_rows(lengths, sizeof lengths / sizeof *lengths, rows, sizeof rows / sizeof *rows)
 
-// A round of half shares would leave two texts a thread, one of which may go to the wrong one: a
-// thread has three and three, and both have the last.
+// Shares have room for whole texts, and both threads work on the odd one.
 static void test_few_texts(void **state) {
     (void)state;
     const int lengths[] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128};
-    const int rows[] = {384, 384, 384, 384, 128};
+    const int rows[] = {384, 384, 128, 128, 128, 128, 128, 128, 128};
     CHECK_ROWS(lengths, rows);
 }
 
 // Where one thread would be done long before the other, both work on all of it; so they do where a
-// thread each would read the weights for a few rows.
-static void test_texts_that_are_not_alike(void **state) {
+// thread each would read the weights for a few rows. Else a thread each, as equal as texts allow,
+// or what makes them unequal is left to both.
+static void test_last_rounds(void **state) {
     (void)state;
-    const int long_and_short[] = {8, 300, 16}, long_and_short_rows[] = {324};
-    CHECK_ROWS(long_and_short, long_and_short_rows);
-    const int short_ones[] = {8, 9, 10, 11}, short_rows[] = {38};
-    CHECK_ROWS(short_ones, short_rows);
-    const int alike[] = {100, 60, 40}, alike_rows[] = {100, 100};
+    const int unlike[] = {8, 300, 16}, unlike_rows[] = {324};
+    CHECK_ROWS(unlike, unlike_rows);
+    const int few_rows[] = {8, 9, 10, 11}, few_rows_rows[] = {38};
+    CHECK_ROWS(few_rows, few_rows_rows);
+    const int alike[] = {60, 100, 40}, alike_rows[] = {100, 100};
     CHECK_ROWS(alike, alike_rows);
+    const int nearly[] = {62, 20, 10, 30}, nearly_rows[] = {62, 60};
+    CHECK_ROWS(nearly, nearly_rows);
+    const int odd[] = {90, 90, 90}, odd_rows[] = {90, 90, 90};
+    CHECK_ROWS(odd, odd_rows);
 }
 
 // One thread waits for nobody, so its batches are as large as fit, and equal.
@@ -212,7 +216,7 @@ int main(void) {
         cmocka_unit_test(test_longer_than_the_budget),
         cmocka_unit_test(test_packed_batches_come_in_rounds),
         cmocka_unit_test(test_few_texts),
-        cmocka_unit_test(test_texts_that_are_not_alike),
+        cmocka_unit_test(test_last_rounds),
         cmocka_unit_test(test_batches_of_one_thread),
         cmocka_unit_test(test_batches_of_a_gpu),
     };
