@@ -47,11 +47,11 @@ static void attend_head(void *context, int task, int worker) {
                                  scale, own->attention_scratch);
         return;
     }
-    const int n_keys = text->n_rows;
-    kernels->attention_scores(own->scores, n_keys, query, key, ld_qkv, n_query, n_keys, d_head,
-                              scale, own->attention_scratch);
-    kernels->softmax(own->scores, n_keys, n_query, n_keys, text->n_valid);
-    kernels->attention_context(y, d, own->scores, n_keys, value, ld_qkv, n_query, n_keys, d_head);
+    const int n_keys = text->n_rows, ld_s = wb_scores_stride(n_keys);
+    kernels->attention_scores(own->scores, ld_s, query, key, ld_qkv, n_query, n_keys, d_head, scale,
+                              own->attention_scratch);
+    kernels->softmax(own->scores, ld_s, n_query, n_keys, text->n_valid);
+    kernels->attention_context(y, d, own->scores, ld_s, value, ld_qkv, n_query, n_keys, d_head);
 }
 
 // context <- all heads of all texts of the block, in any order.

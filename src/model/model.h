@@ -159,6 +159,13 @@ bool wb_batch_next(wb_batch *batch, wb_batch_cursor *cursor);
 
 // ---- workspace.c: what a thread writes to during a forward ----
 
+// Floats from a row of scores to the next: each begins a cache line, or what is stored masked at
+// the end of one row would hold up loads of the next. 25 rows of 25 keys: softmax takes 264 instead
+// of 786 ns (EPYC Zen 5).
+static inline int wb_scores_stride(int n_keys) {
+    return (n_keys + 15) / 16 * 16;
+}
+
 typedef struct wb_workspace {
     wb_batch batch;
     float *x;           // [max_rows, d_model]: what flows from layer to layer
@@ -173,7 +180,7 @@ typedef struct wb_workspace {
     void *narrow;    // [text_block, d_model] or [block, d_ff] as bf16, f16 or i8
     float *x_scale;  // [text_block] of narrow, int8 only
     // Of the one thread this workspace belongs to, also while all work on one batch.
-    float *scores;  // [max_length, max_length]; materialised attention only
+    float *scores;  // [max_length] rows of wb_scores_stride(); materialised attention only
     float *attention_scratch;
     void *cast_panel;  // autocast only
     void *memory;      // all of the above

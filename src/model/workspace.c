@@ -54,7 +54,8 @@ static void carve_all(wb_workspace *w, carver *c, const wb_plan *plan, const wb_
     w->narrow = carve(c, widest, sizeof(uint16_t));
     w->x_scale = carve(c, text_block, sizeof *w->x_scale);
     const bool is_standard = plan->attention == WB_ATTENTION_STANDARD;
-    w->scores = carve(c, is_standard ? longest * longest : 0, sizeof *w->scores);
+    const size_t stride = (size_t)wb_scores_stride(shape->max_length);
+    w->scores = carve(c, is_standard ? longest * stride : 0, sizeof *w->scores);
     w->attention_scratch =
         carve(c, kernels->attention_scratch(shape->max_length, shape->d_head), sizeof(float));
     w->cast_panel = carve(c, largest_cast(plan, weights, kernels), 1);
