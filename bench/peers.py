@@ -457,7 +457,7 @@ class Rates:
         return f"{100 * median(shares):.0f} %" if shares else ""
 
     def share_of_least(self, name, mode):
-        """The same of one text's time, by what operations and memory together allow; all texts are equally long."""
+        """Median over rounds of least_seconds() by the time of one text, all of which are equally long; "" as share()."""
         n, precision, is_pruned = len(self.texts[0]), CONTENDERS[name][0], name.endswith("+packed")
         shares = [rate * least_seconds(n, is_pruned, precision, m) / n
                   for rate, m in zip(self.of[name, mode], self.machine) if precision in m]

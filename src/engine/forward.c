@@ -123,7 +123,7 @@ static wb_status classify_at_once(wb_engine *engine, const wb_text *texts, int n
                                   int max_length, float *logits, wb_error *err) {
     wb_inputs *inputs = NULL;
     const bool is_held = wb_binding_hold(engine->binding);
-    wb_pool_wake(engine->pool);
+    if (!engine->board.cuda) wb_pool_wake(engine->pool);
     wb_status status =
         wb_inputs_encode(&inputs, engine->model, texts, n_texts, max_length, engine->pool, err);
     if (!status) status = wb_forward(engine, inputs, logits, NULL, err);
