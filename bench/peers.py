@@ -397,29 +397,33 @@ LAYERS, D, D_FF = 6, 768, 3072  # of the model that make_model() makes
 BYTES_OF_WEIGHT = {"f32": 4, "bf16": 2, "i8": 1}
 
 
+def list_products(n, is_pruned):
+    """(rows, weights) of the layers' products for a text of n tokens. A pruned last layer makes keys and values of
+    all tokens, everything else of one."""
+    layer = [3 * D * D, D * D, D * D_FF, D * D_FF]
+    products = [(n, w) for w in layer] * (LAYERS - 1)
+    if not is_pruned:
+        return products + [(n, w) for w in layer]
+    return products + [(n, 2 * D * D)] + [(1, w) for w in [D * D] + layer[1:]]
+
+
 def count_operations(texts, is_pruned):
-    """Multiplications and additions of products and attention over real tokens. A pruned last layer makes keys
-    and values of all tokens, everything else of one token a text."""
-    layer, keys = 4 * D * D + 2 * D * D_FF, 2 * D * D
+    """Multiplications and additions of products and attention over real tokens."""
     n_macs = 0
     for n in map(len, texts):
-        n_macs += (LAYERS - 1) * (n * layer + 2 * n * n * D) + D * D
-        n_macs += n * keys + (layer - keys) + 2 * n * D if is_pruned else n * layer + 2 * n * n * D
+        n_macs += sum(rows * weights for rows, weights in list_products(n, is_pruned)) + D * D
+        n_macs += 2 * n * D * ((LAYERS - 1) * n + (1 if is_pruned else n))
     return 2 * n_macs
 
 
 def least_seconds(n, is_pruned, precision, machine):
     """Of one text of n tokens: each product takes as long as its operations at the instruction's peak or its
     weights from memory, whichever is longer. The classifier's two products are f32."""
-    layer = [3 * D * D, D * D, D * D_FF, D * D_FF]
-    of_one_token = [D * D] + layer[1:]  # where the last layer is pruned
-    products = [(n, w) for w in layer] * (LAYERS - 1)
-    products += [(n, 2 * D * D)] + [(1, w) for w in of_one_token] if is_pruned else [(n, w) for w in layer]
 
     def seconds(rows, weights, precision):
         return max(2 * rows * weights / machine[precision], weights * BYTES_OF_WEIGHT[precision] / machine["read"]) / 1e9
 
-    return sum(seconds(rows, w, precision) for rows, w in products) + seconds(1, D * D, "f32")
+    return sum(seconds(rows, w, precision) for rows, w in list_products(n, is_pruned)) + seconds(1, D * D, "f32")
 
 
 def modes_of(name, task):
@@ -448,20 +452,22 @@ class Rates:
     def texts_of(self, mode):
         return self.texts[: TEXTS_OF_MODE.get(mode)]
 
-    def share(self, name, mode):
-        """Median over rounds of the work done per second, by what the instruction alone reaches; "" where there is none."""
-        texts = self.texts_of(mode)
-        work = count_operations(texts, name.endswith("+packed")) / sum(map(len, texts))
-        precision = CONTENDERS[name][0]
-        shares = [rate * work / 1e9 / m[precision] for rate, m in zip(self.of[name, mode], self.machine) if precision in m]
+    def share(self, name, mode, least_for_token):
+        """Median over rounds of the least seconds for a token by what it took; "" where there is no such instruction."""
+        shares = [rate * least_for_token(m)
+                  for rate, m in zip(self.of[name, mode], self.machine) if CONTENDERS[name][0] in m]
         return f"{100 * median(shares):.0f} %" if shares else ""
 
-    def share_of_least(self, name, mode):
-        """Median over rounds of least_seconds() by the time of one text, all of which are equally long; "" as share()."""
+    def share_of_peak(self, name, mode):
+        """By what the instruction alone reaches."""
+        texts, precision = self.texts_of(mode), CONTENDERS[name][0]
+        work = count_operations(texts, name.endswith("+packed")) / sum(map(len, texts))
+        return self.share(name, mode, lambda m: work / 1e9 / m[precision])
+
+    def share_of_both(self, name, mode):
+        """By what operations and memory allow one text; all are equally long."""
         n, precision, is_pruned = len(self.texts[0]), CONTENDERS[name][0], name.endswith("+packed")
-        shares = [rate * least_seconds(n, is_pruned, precision, m) / n
-                  for rate, m in zip(self.of[name, mode], self.machine) if precision in m]
-        return f"{100 * median(shares):.0f} %" if shares else ""
+        return self.share(name, mode, lambda m: least_seconds(n, is_pruned, precision, m) / n)
 
     def ratios(self, name, mode, rivals):
         """Round by round, to the best of the rivals."""
@@ -490,7 +496,7 @@ def report_sets(rates, log):
         "share of the instruction peak\n")
     log("| | " + " | ".join(names.values()) + " |\n| --- | ---: | ---: | ---: |")
     for name in dict.fromkeys(n for n, _ in rates.of):
-        cells = [f"{spread(rates.of[name, mode])} {rates.share(name, mode)}".rstrip() if (name, mode) in rates.of else ""
+        cells = [f"{spread(rates.of[name, mode])} {rates.share_of_peak(name, mode)}".rstrip() if (name, mode) in rates.of else ""
                  for mode in names]
         log(f"| {CONTENDERS[name][1]} | " + " | ".join(cells) + " |")
     log("\n| wattbert against the best peer of its precision, round by round | mode | ratio |\n| --- | --- | ---: |")
@@ -508,7 +514,7 @@ def report_sets(rates, log):
 
 def report_alone(rates, log):
     """wattbert's weights are read once a text, but for most of the pruned layer's."""
-    n_weights = LAYERS * (4 * D * D + 2 * D * D_FF)
+    n_weights = sum(weights for _, weights in list_products(1, False))
     log(f"\n## One text of {rates.task} at a time: milliseconds, median (smallest to largest)\n")
     log("| | ms | share of the instruction peak | weights read, GB/s | share of what can be read | "
         "share of what binds each product |\n| --- | ---: | ---: | ---: | ---: | ---: |")
@@ -516,8 +522,8 @@ def report_alone(rates, log):
         ms = [1e3 * len(rates.texts[0]) / rate for rate in found]
         read = n_weights * BYTES_OF_WEIGHT[CONTENDERS[name][0]] / median(ms) / 1e6
         most = median([m["read"] for m in rates.machine])
-        log(f"| {CONTENDERS[name][1]} | {spread(ms, 2)} | {rates.share(name, mode)} | {read:.1f} | "
-            f"{100 * read / most:.0f} % | {rates.share_of_least(name, mode)} |")
+        log(f"| {CONTENDERS[name][1]} | {spread(ms, 2)} | {rates.share_of_peak(name, mode)} | {read:.1f} | "
+            f"{100 * read / most:.0f} % | {rates.share_of_both(name, mode)} |")
     log("\nWhat binds a product is its operations at the instruction's peak or its weights from memory, whichever takes longer.")
     log("\n| wattbert against the best peer of its precision, round by round | ratio |\n| --- | ---: |")
     for name, mode in rates.of:

@@ -67,9 +67,7 @@ static void read_golden_ids(texts *t, const char *path) {
     const int n_texts = take_int(&file, &at), n_layers = take_int(&file, &at);
     const int d_model = take_int(&file, &at), n_labels = take_int(&file, &at);
     require(n_texts >= N_GOLDEN_TEXTS, "too few golden texts");
-    t->lists = (wb_id_lists){
-        .n_texts = N_GOLDEN_TEXTS, .ids = t->ids, .offsets = t->offsets, .by_length = t->by_length};
-    t->offsets[0] = 0;
+    texts_open(t, N_GOLDEN_TEXTS);
     for (int i = 0; i < N_GOLDEN_TEXTS; i++) {
         at += (size_t)take_int(&file, &at);
         const int n_ids = take_int(&file, &at);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops of one instruction, or of the three that multiply bytes without VNNI. Chains enough for two
-// units times a latency of up to six, as far as there are registers; six of tiles, each of which
-// takes the unit 16 cycles of a latency of 52. The asm statement that "changes" a chain keeps the
-// compiler from folding the loop.
+// Loops of one instruction, or of those that multiply bytes where there is none. Chains enough for
+// all units times an instruction's latency, as far as there are registers.
 #include "peak.h"
 
 #include <stddef.h>
+#include <string.h>
 
 typedef struct peak {
     const char *name;
@@ -13,100 +12,48 @@ typedef struct peak {
     int n_instructions, operations;  // operations of each
 } peak;
 
+// A function cannot take an instruction's name. All registers of sums are of one type: the
+// instruction says what is in them. 0x3f in every byte: 0.75 in f32 and bf16, 1.8 in f16, 63.
+#define PEAK(name, isa, vector, in, n_chains, n_rounds, instructions)                     \
+    __attribute__((target(isa))) static void name(void) {                                 \
+        vector sum[n_chains], x;                                                          \
+        memset(&x, 0x3f, sizeof x);                                                       \
+        _Pragma("GCC unroll 24") for (int i = 0; i < n_chains; i++) sum[i] = (vector){0}; \
+        for (int round = 0; round < n_rounds; round++)                                    \
+            _Pragma("GCC unroll 24") for (int i = 0; i < n_chains; i++) __asm__ volatile( \
+                instructions : "+" in(sum[i]) : in(x) : SCRATCH);                         \
+    }
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { N_CHAINS = 12, N_ROUNDS = 30000, N_TILE_CHAINS = 6, N_TILE_ROUNDS = 4000 };
-enum { N_ZMM_CHAINS = 20, N_ZMM_ROUNDS = 18000 };
+#define SCRATCH "xmm15"
 
-__attribute__((target("avx2,fma"))) static void run_avx2_f32(void) {
-    __m256 sum[N_CHAINS], x = _mm256_set1_ps(0.5f);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_ps((float)i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
-            sum[i] = _mm256_fmadd_ps(sum[i], x, x);
-            __asm__ volatile("" : "+x"(sum[i]));
-        }
-}
+// Two units times a latency of up to six; six of tiles, each of which takes the unit 16 cycles of a
+// latency of 52.
+enum {
+    N_YMM_CHAINS = 12,
+    N_YMM_ROUNDS = 30000,
+    N_ZMM_CHAINS = 20,
+    N_ZMM_ROUNDS = 18000,
+    N_TILE_CHAINS = 6,
+    N_TILE_ROUNDS = 4000,
+};
 
-__attribute__((target("avx2"))) static void run_avx2_i8(void) {
-    __m256i sum[N_CHAINS], x = _mm256_set1_epi8(3);
-    const __m256i ones = _mm256_set1_epi16(1);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
-            const __m256i pairs = _mm256_maddubs_epi16(x, x);
-            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, ones));
-            __asm__ volatile("" : "+x"(sum[i]), "+x"(x));
-        }
-}
+#define PEAK_YMM(name, isa, instructions) \
+    PEAK(name, isa, __m256, "x", N_YMM_CHAINS, N_YMM_ROUNDS, instructions)
+#define PEAK_ZMM(name, isa, instructions) \
+    PEAK(name, isa, __m512, "v", N_ZMM_CHAINS, N_ZMM_ROUNDS, instructions)
 
-__attribute__((target("avx2,avxvnni"))) static void run_avx_vnni_i8(void) {
-    __m256i sum[N_CHAINS], x = _mm256_set1_epi32(3);
-#pragma GCC unroll 12
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = _mm256_set1_epi32(i);
-    for (int round = 0; round < N_ROUNDS; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < N_CHAINS; i++) {
-            sum[i] = _mm256_dpbusd_avx_epi32(sum[i], x, x);
-            __asm__ volatile("" : "+x"(sum[i]));
-        }
-}
-
-__attribute__((target("avx512f"))) static void run_avx512_f32(void) {
-    __m512 sum[N_ZMM_CHAINS], x = _mm512_set1_ps(0.5f);
-#pragma GCC unroll 20
-    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
-    for (int round = 0; round < N_ZMM_ROUNDS; round++)
-#pragma GCC unroll 20
-        for (int i = 0; i < N_ZMM_CHAINS; i++) {
-            sum[i] = _mm512_fmadd_ps(sum[i], x, x);
-            __asm__ volatile("" : "+v"(sum[i]));
-        }
-}
-
-__attribute__((target("avx512f,avx512bw"))) static void run_avx512_i8(void) {
-    __m512i sum[N_ZMM_CHAINS], x = _mm512_set1_epi8(3);
-    const __m512i ones = _mm512_set1_epi16(1);
-#pragma GCC unroll 20
-    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
-    for (int round = 0; round < N_ZMM_ROUNDS; round++)
-#pragma GCC unroll 20
-        for (int i = 0; i < N_ZMM_CHAINS; i++) {
-            const __m512i pairs = _mm512_maddubs_epi16(x, x);
-            sum[i] = _mm512_add_epi32(sum[i], _mm512_madd_epi16(pairs, ones));
-            __asm__ volatile("" : "+v"(sum[i]), "+v"(x));
-        }
-}
-
-__attribute__((target("avx512f,avx512vnni"))) static void run_vnni_i8(void) {
-    __m512i sum[N_ZMM_CHAINS], x = _mm512_set1_epi32(3);
-#pragma GCC unroll 20
-    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
-    for (int round = 0; round < N_ZMM_ROUNDS; round++)
-#pragma GCC unroll 20
-        for (int i = 0; i < N_ZMM_CHAINS; i++) {
-            sum[i] = _mm512_dpbusd_epi32(sum[i], x, x);
-            __asm__ volatile("" : "+v"(sum[i]));
-        }
-}
-
-__attribute__((target("avx512f,avx512bf16"))) static void run_bf16(void) {
-    __m512 sum[N_ZMM_CHAINS];
-    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f003f00);
-#pragma GCC unroll 20
-    for (int i = 0; i < N_ZMM_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
-    for (int round = 0; round < N_ZMM_ROUNDS; round++)
-#pragma GCC unroll 20
-        for (int i = 0; i < N_ZMM_CHAINS; i++) {
-            sum[i] = _mm512_dpbf16_ps(sum[i], x, x);
-            __asm__ volatile("" : "+v"(sum[i]));
-        }
-}
+PEAK_YMM(run_avx2_f32, "avx2,fma", "vfmadd231ps %1, %1, %0")
+PEAK_YMM(run_avx2_i8, "avx2",
+         "vpmaddubsw %1, %1, %%ymm15\n vpmaddwd %1, %%ymm15, %%ymm15\n vpaddd %%ymm15, %0, %0")
+PEAK_YMM(run_avx_vnni_i8, "avx2,avxvnni", "%{vex%} vpdpbusd %1, %1, %0")
+PEAK_ZMM(run_avx512_f32, "avx512f", "vfmadd231ps %1, %1, %0")
+PEAK_ZMM(run_avx512_i8, "avx512f,avx512bw",
+         "vpmaddubsw %1, %1, %%zmm15\n vpmaddwd %1, %%zmm15, %%zmm15\n vpaddd %%zmm15, %0, %0")
+PEAK_ZMM(run_vnni_i8, "avx512f,avx512vnni", "vpdpbusd %1, %1, %0")
+PEAK_ZMM(run_bf16, "avx512f,avx512bf16", "vdpbf16ps %1, %1, %0")
 
 // Eight whole tiles of zeros: six chains, and two that they multiply. What the compilers are told
 // of this instruction leaves out that it reads all 64 bytes.
@@ -147,16 +94,16 @@ __attribute__((target("amx-tile,amx-bf16"))) static void run_amx_bf16(void) {
 }
 
 enum {
-    LANES = N_ROUNDS * N_CHAINS,
+    YMM_LANES = N_YMM_ROUNDS * N_YMM_CHAINS,
     ZMM_LANES = N_ZMM_ROUNDS * N_ZMM_CHAINS,
     TILES = N_TILE_ROUNDS * N_TILE_CHAINS,
 };
 
 static const peak peaks[] = {
     [PEAK_NONE] = {"none", NULL, 0, 0},
-    [PEAK_AVX2_F32] = {"vfmadd ymm", run_avx2_f32, LANES, 16},
-    [PEAK_AVX2_I8] = {"vpmaddubsw ymm", run_avx2_i8, LANES, 64},
-    [PEAK_AVX_VNNI_I8] = {"vpdpbusd ymm", run_avx_vnni_i8, LANES, 64},
+    [PEAK_AVX2_F32] = {"vfmadd ymm", run_avx2_f32, YMM_LANES, 16},
+    [PEAK_AVX2_I8] = {"vpmaddubsw ymm", run_avx2_i8, YMM_LANES, 64},
+    [PEAK_AVX_VNNI_I8] = {"vpdpbusd ymm", run_avx_vnni_i8, YMM_LANES, 64},
     [PEAK_AVX512_F32] = {"vfmadd zmm", run_avx512_f32, ZMM_LANES, 32},
     [PEAK_AVX512_I8] = {"vpmaddubsw zmm", run_avx512_i8, ZMM_LANES, 128},
     [PEAK_VNNI_I8] = {"vpdpbusd zmm", run_vnni_i8, ZMM_LANES, 128},
@@ -167,37 +114,23 @@ static const peak peaks[] = {
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 
+#define SCRATCH "v30", "v31"
+
 // Four units times a latency of four, and some.
 enum { N_CHAINS = 24, N_ROUNDS = 15000, LANES = N_ROUNDS * N_CHAINS };
 
-// All registers of sums are of one type: the instruction says what is in them.
-typedef float32x4_t chains[N_CHAINS];
+#define PEAK_NEON(name, instructions)                                                         \
+    PEAK(name, "arch=armv8.2-a+dotprod+i8mm+bf16+fp16", float32x4_t, "w", N_CHAINS, N_ROUNDS, \
+         instructions)
 
-static inline void open_chains(chains sum) {
-#pragma GCC unroll 24
-    for (int i = 0; i < N_CHAINS; i++) sum[i] = vdupq_n_f32(0.0f);
-}
-
-// A function cannot take an instruction's name. 0x3f in every byte: 0.75 in f32 and bf16, 1.8 in
-// f16, 63.
-#define PEAK(name, instruction)                                                               \
-    __attribute__((target("arch=armv8.2-a+dotprod+i8mm+bf16+fp16"))) static void name(void) { \
-        chains sum;                                                                           \
-        open_chains(sum);                                                                     \
-        const float32x4_t x = vreinterpretq_f32_u8(vdupq_n_u8(0x3f));                         \
-        for (int round = 0; round < N_ROUNDS; round++)                                        \
-            _Pragma("GCC unroll 24") for (int i = 0; i < N_CHAINS; i++) __asm__ volatile(     \
-                instruction : "+w"(sum[i]) : "w"(x) : "v30", "v31");                          \
-    }
-
-PEAK(run_neon_f32, "fmla %0.4s, %1.4s, %1.s[0]")
-PEAK(run_neon_i8,
-     "smull v31.8h, %1.8b, %1.8b\n smull2 v30.8h, %1.16b, %1.16b\n"
-     "addp v31.8h, v31.8h, v30.8h\n sadalp %0.4s, v31.8h")
-PEAK(run_neon_dotprod, "udot %0.4s, %1.16b, %1.4b[0]")
-PEAK(run_neon_i8mm, "usmmla %0.4s, %1.16b, %1.16b")
-PEAK(run_neon_bf16, "bfmmla %0.4s, %1.8h, %1.8h")
-PEAK(run_neon_fp16, "fmla %0.8h, %1.8h, %1.8h")
+PEAK_NEON(run_neon_f32, "fmla %0.4s, %1.4s, %1.s[0]")
+PEAK_NEON(run_neon_i8,
+          "smull v31.8h, %1.8b, %1.8b\n smull2 v30.8h, %1.16b, %1.16b\n"
+          "addp v31.8h, v31.8h, v30.8h\n sadalp %0.4s, v31.8h")
+PEAK_NEON(run_neon_dotprod, "udot %0.4s, %1.16b, %1.4b[0]")
+PEAK_NEON(run_neon_i8mm, "usmmla %0.4s, %1.16b, %1.16b")
+PEAK_NEON(run_neon_bf16, "bfmmla %0.4s, %1.8h, %1.8h")
+PEAK_NEON(run_neon_fp16, "fmla %0.8h, %1.8h, %1.8h")
 
 static const peak peaks[] = {
     [PEAK_NONE] = {"none", NULL, 0, 0},

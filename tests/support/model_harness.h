@@ -125,6 +125,7 @@ static inline void texts_order(texts *t) {
     }
 }
 
+// Room for n texts, whose ids and offsets are still to come.
 static inline void texts_open(texts *t, int n) {
     t->lists = (wb_id_lists){
         .n_texts = n, .ids = t->ids, .offsets = t->offsets, .by_length = t->by_length};

@@ -24,13 +24,6 @@ typedef struct weights_i8 {
     signed_8 low, high;
 } weights_i8;
 
-typedef __m256i inputs_u8;
-
-KERNEL_INLINE words words_load(const int8_t *p) {
-    return (words){(words_8)_mm256_loadu_si256((const __m256i *)p),
-                   (words_8)_mm256_loadu_si256((const __m256i *)(p + 32))};
-}
-
 static const _Alignas(32) int16_t ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 static const _Alignas(32) uint32_t high_bits[8] = {0x80808080, 0x80808080, 0x80808080, 0x80808080,
                                                    0x80808080, 0x80808080, 0x80808080, 0x80808080};
@@ -49,12 +42,6 @@ KERNEL_INLINE signed_8 signed_load(const int8_t *p) {
 
 KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
     return (weights_i8){signed_load(p), signed_load(p + 32)};
-}
-
-KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
-    int32_t four;
-    memcpy(&four, p, sizeof four);
-    return _mm256_set1_epi32(four);
 }
 
 // In assembly, because gcc 12 takes the instructions of all rows apart and runs out of registers:

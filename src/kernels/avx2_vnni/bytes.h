@@ -7,21 +7,9 @@
 #include "kernels/avx2/words.h"
 
 typedef words weights_i8;
-typedef __m256i inputs_u8;
-
-KERNEL_INLINE words words_load(const int8_t *p) {
-    return (words){(words_8)_mm256_loadu_si256((const __m256i *)p),
-                   (words_8)_mm256_loadu_si256((const __m256i *)(p + 32))};
-}
 
 KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
     return words_load(p);
-}
-
-KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
-    int32_t four;
-    memcpy(&four, p, sizeof four);
-    return _mm256_set1_epi32(four);
 }
 
 KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {

@@ -3,11 +3,7 @@
 #ifndef WB_BYTES_H
 #define WB_BYTES_H
 
-#include "kernels/avx512/lanes.h"
-
-// Not __m512i: gcc 12 takes its eight 64-bit lanes for another register class's and moves every sum
-// to the stack and back, 87 instructions a step for 24 products.
-typedef int32_t words __attribute__((vector_size(64)));
+#include "kernels/avx512/words.h"
 
 // Rows of a tile: 20 registers of sums leave room for the weights of a step.
 enum { TILE_ROWS_I8 = 5 };
@@ -18,12 +14,6 @@ typedef struct weights_i8 {
     __m512i turns, size;
 } weights_i8;
 
-typedef __m512i inputs_u8;
-
-KERNEL_INLINE words words_load(const int8_t *p) {
-    return (words)_mm512_loadu_si512(p);
-}
-
 KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
     const __m512i w = _mm512_loadu_si512(p);
     return (weights_i8){_mm512_mask_blend_epi8(_mm512_movepi8_mask(w), _mm512_set1_epi8(-128),
@@ -31,20 +21,10 @@ KERNEL_INLINE weights_i8 weights_load(const int8_t *p) {
                         _mm512_abs_epi8(w)};
 }
 
-KERNEL_INLINE inputs_u8 inputs_all(const uint8_t *p) {
-    int32_t four;
-    memcpy(&four, p, sizeof four);
-    return _mm512_set1_epi32(four);
-}
-
 KERNEL_INLINE words words_dot(words sum, inputs_u8 x, weights_i8 w) {
     const __m512i sums_of_two = _mm512_maddubs_epi16(w.size, _mm512_xor_si512(x, w.turns));
     return (words)_mm512_add_epi32((__m512i)sum,
                                    _mm512_madd_epi16(sums_of_two, _mm512_set1_epi16(1)));
-}
-
-KERNEL_INLINE lanes lanes_from_words(words v) {
-    return _mm512_cvtepi32_ps((__m512i)v);
 }
 
 #endif

@@ -14,17 +14,15 @@ enum {
     FEW_ROWS_I8 = 2 * TILE_ROWS_I8       // up to so many, it is not worth it
 };
 
-// Sums start at the sizes of a column's weights below 0 (bytes.h).
+// The sizes of a column's weights below 0 (bytes.h).
+KERNEL_INLINE int32_t start_of_turned(const int8_t *column, int k) {
+    int32_t start = 0;
+    for (int kk = 0; kk < k; kk++) start -= column[kk] < 0 ? column[kk] : 0;
+    return start;
+}
+
 KERNEL_INLINE void pack_panels_turned_i8(int8_t *packed, const int8_t *w, int n, int k) {
-    pack_panels_i8(packed, w, n, k);
-    const size_t panel_bytes = panel_bytes_of_i8(k);
-    for (int j = 0; j < n; j++) {
-        const int8_t *column = w + (size_t)j * (size_t)k;
-        int32_t start = 0;
-        for (int kk = 0; kk < k; kk++) start -= column[kk] < 0 ? column[kk] : 0;
-        memcpy(packed + (size_t)(j / TILE_N) * panel_bytes + 4 * (size_t)(j % TILE_N), &start,
-               sizeof start);
-    }
+    pack_panels_in_words_i8(packed, w, n, k, WORD_I8, start_of_turned);
 }
 
 // Of a panel, words [first, first + n) and, with is_last, the panel's odd bytes.

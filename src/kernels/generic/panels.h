@@ -15,7 +15,7 @@
 //
 // A panel of int8 opens with one int32 a column, -128 times the sum of its weights: inputs
 // are stored plus 128, and a product that starts from there needs no correction. A set that
-// multiplies otherwise packs other starts (avx2/, neon_dotprod/).
+// multiplies otherwise packs other starts (gemm_turned.h).
 #ifndef WB_KERNELS_PANELS_H
 #define WB_KERNELS_PANELS_H
 
@@ -136,10 +136,9 @@ KERNEL_INLINE int32_t start_of(const int8_t *column, int k) {
     return -128 * sum;
 }
 
-KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int32_t *start, int k,
-                                  const int word) {
-    *start = start_of(column, k);
+typedef int32_t column_start(const int8_t *column, int k);
 
+KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int k, const int word) {
     const size_t row_bytes = TILE_N * (size_t)word;
     const int whole = k / word;
     for (int kw = 0; kw < whole; kw++)
@@ -149,21 +148,23 @@ KERNEL_INLINE void pack_column_i8(int8_t *rows, const int8_t *column, int32_t *s
 }
 
 KERNEL_INLINE void pack_panels_in_words_i8(int8_t *packed, const int8_t *w, int n, int k,
-                                           const int word) {
+                                           const int word, column_start *start) {
     const size_t panel_bytes = panel_bytes_in_words_i8(k, word);
     for (int j = 0; j < n; j += TILE_N, packed += panel_bytes) {
         int32_t starts[TILE_N] = {0};
         const int columns = smaller(TILE_N, n - j);
         if (columns < TILE_N || k % word) memset(packed, 0, panel_bytes);
-        for (int c = 0; c < columns; c++)
-            pack_column_i8(packed + sizeof starts + word * c, w + (size_t)(j + c) * (size_t)k,
-                           starts + c, k, word);
+        for (int c = 0; c < columns; c++) {
+            const int8_t *column = w + (size_t)(j + c) * (size_t)k;
+            pack_column_i8(packed + sizeof starts + word * c, column, k, word);
+            starts[c] = start(column, k);
+        }
         memcpy(packed, starts, sizeof starts);
     }
 }
 
 KERNEL_INLINE void pack_panels_i8(int8_t *packed, const int8_t *w, int n, int k) {
-    pack_panels_in_words_i8(packed, w, n, k, 4);
+    pack_panels_in_words_i8(packed, w, n, k, 4, start_of);
 }
 
 KERNEL_INLINE void cast_panels_f32_to_bf16(uint16_t *packed, const float *from, int n, int k) {

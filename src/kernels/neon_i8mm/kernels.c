@@ -10,7 +10,7 @@ static size_t panel_bytes_i8_neon_i8mm(int k) {
 }
 
 static void pack_i8_neon_i8mm(void *packed, const int8_t *w, int n, int k) {
-    pack_panels_in_words_i8(packed, w, n, k, WORD_I8);
+    pack_panels_in_words_i8(packed, w, n, k, WORD_I8, start_of);
 }
 
 static void gemm_i8_neon_i8mm(float *y, int ld_y, const uint8_t *x, int ld_x, const float *x_scale,

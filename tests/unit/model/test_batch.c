@@ -169,8 +169,8 @@ static void test_last_rounds(void **state) {
     (void)state;
     const int unlike[] = {8, 300, 16}, unlike_rows[] = {324};
     CHECK_ROWS(unlike, unlike_rows);
-    const int few_rows[] = {8, 9, 10, 11}, few_rows_rows[] = {38};
-    CHECK_ROWS(few_rows, few_rows_rows);
+    const int brief[] = {8, 9, 10, 11}, brief_rows[] = {38};
+    CHECK_ROWS(brief, brief_rows);
     const int alike[] = {60, 100, 40}, alike_rows[] = {100, 100};
     CHECK_ROWS(alike, alike_rows);
     const int nearly[] = {62, 20, 10, 30}, nearly_rows[] = {62, 60};
