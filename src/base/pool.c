@@ -63,16 +63,18 @@ static bool has_started(wb_pool *pool, unsigned seen) {
     return atomic_load_explicit(&pool->generation, memory_order_acquire) != seen;
 }
 
-static bool has_finished(wb_pool *pool) {
+static bool has_finished(wb_pool *pool, unsigned seen) {
+    (void)seen;
     return atomic_load_explicit(&pool->n_working, memory_order_acquire) == 0;
 }
 
-// Whether a run has started before it is time to sleep.
-static bool look_for_start(wb_pool *pool, unsigned seen) {
+// Whether it has happened before it is time to sleep.
+static inline bool look_for(bool (*has_happened)(wb_pool *, unsigned), wb_pool *pool,
+                            unsigned seen) {
     const uint64_t start_ns = wb_clock_ns();
     do {
         for (int i = 0; i < PAUSES_PER_LOOK; i++) {
-            if (has_started(pool, seen)) return true;
+            if (has_happened(pool, seen)) return true;
             pause_briefly();
         }
     } while (wb_clock_ns() - start_ns < atomic_load_explicit(&pool->spin_ns, memory_order_relaxed));
@@ -81,7 +83,7 @@ static bool look_for_start(wb_pool *pool, unsigned seen) {
 
 // Who is woken and finds nothing yet looks once more as long (wb_pool_wake).
 static void wait_for_start(wb_pool *pool, unsigned seen) {
-    while (!look_for_start(pool, seen)) {
+    while (!look_for(has_started, pool, seen)) {
         pthread_mutex_lock(&pool->lock);
         if (!has_started(pool, seen)) pthread_cond_wait(&pool->started, &pool->lock);
         pthread_mutex_unlock(&pool->lock);
@@ -89,15 +91,9 @@ static void wait_for_start(wb_pool *pool, unsigned seen) {
 }
 
 static void wait_for_finish(wb_pool *pool) {
-    const uint64_t start_ns = wb_clock_ns();
-    do {
-        for (int i = 0; i < PAUSES_PER_LOOK; i++) {
-            if (has_finished(pool)) return;
-            pause_briefly();
-        }
-    } while (wb_clock_ns() - start_ns < atomic_load_explicit(&pool->spin_ns, memory_order_relaxed));
+    if (look_for(has_finished, pool, 0)) return;
     pthread_mutex_lock(&pool->lock);
-    while (!has_finished(pool)) pthread_cond_wait(&pool->finished, &pool->lock);
+    while (!has_finished(pool, 0)) pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
 }
 
