@@ -66,6 +66,11 @@ static void require_tile(int t) {
     require(t >= 0 && t < N_TILES && unit.rows[t], "a tile that is not configured");
 }
 
+void emulated_zero(int t) {
+    require_tile(t);
+    memset(&unit.tiles[t], 0, sizeof unit.tiles[t]);
+}
+
 // What lies outside the configured rows and bytes becomes zero.
 void emulated_load(int t, const void *base, size_t stride) {
     require_tile(t);

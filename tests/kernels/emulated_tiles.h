@@ -13,11 +13,13 @@
 void emulated_load_config(const void *config);
 void emulated_release(void);
 bool emulated_is_released(void);
+void emulated_zero(int tile);
 void emulated_load(int tile, const void *base, size_t stride);
 void emulated_store(int tile, void *base, size_t stride);
 void emulated_dot_bytes(int sum, int x, int w);  // tdpbusd
 void emulated_dot_bf16(int sum, int x, int w);   // tdpbf16ps
 
+#undef _tile_zero
 #undef _tile_loadd
 #undef _tile_stream_loadd
 #undef _tile_stored
@@ -25,6 +27,7 @@ void emulated_dot_bf16(int sum, int x, int w);   // tdpbf16ps
 #undef _tile_dpbf16ps
 #define _tile_loadconfig emulated_load_config
 #define _tile_release emulated_release
+#define _tile_zero emulated_zero
 #define _tile_loadd emulated_load
 #define _tile_stream_loadd emulated_load
 #define _tile_stored emulated_store

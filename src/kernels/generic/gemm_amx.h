@@ -11,6 +11,13 @@
 // Manual on AMX). The unit works beside the core's lanes, so between the products of one block of
 // sums the core closes the block before: scales, bias and activation, and on to y.
 //
+// An operand is zeroed after its last product. A tile that holds something keeps one of the core's
+// physical tile registers, a zeroed one none, and while the core's other hyperthread is busy there
+// is hardly one to spare: each load then waits for the product before it, and 32 x 32 sums take 37
+// ns a product instead of 8.7. With operands zeroed they take 21 and 8.5 (k = 768 in bf16, a shared
+// Xeon, Emerald Rapids). Fewer sums leave more registers, but load more: 32 x 16 take 18 and 9.6,
+// and lose in whole products.
+//
 // Where the CPU has no AMX, checkkernels runs the same source over an emulated unit
 // (tests/kernels/emulated_tiles.h).
 #ifndef WB_KERNELS_GEMM_AMX_H
@@ -44,10 +51,11 @@ typedef struct tile_config {
 // Sums of a block on their way from tiles to cells of y, int32 or float: 32 x 32, or 16 x 64.
 typedef struct closing {
     _Alignas(64) int32_t sums[BLOCK_ROWS * BLOCK_COLUMNS];
-    int i, j;             // the cell of y that they begin at
-    int rows, n_vectors;  // of a row
-    int n_closed;         // rows
-    unsigned due, pace;   // rows that should be, and more of them each step, in 1 / 65536
+    const int32_t *starts;  // int8: what each column's sums begin at
+    int i, j;               // the cell of y that they begin at
+    int rows, n_vectors;    // of a row
+    int n_closed;           // rows
+    unsigned due, pace;     // rows that should be, and more of them each step, in 1 / 65536
 } closing;
 
 // A call. x and w as bytes.
@@ -60,14 +68,14 @@ typedef struct tiled_product {
     const float *w_scale;   // int8: [n]; NULL: sums are floats
     const uint8_t *packed;  // panels
     size_t panel_bytes;
-    size_t head;      // bytes of a panel before its tiles: int8's starts
+    size_t head;      // bytes of a panel before its tiles: int8's starts, [TILE_N]
     ahead next;       // the panels that follow
     closing *before;  // the block before this
 } tiled_product;
 
 // The tiles of one panel for one block of rows.
 typedef struct panel_tiles {
-    const uint8_t *start;  // the first values of 64 columns' sums
+    const int32_t *starts;
     const uint8_t *w;
     const uint8_t *last_x;  // [rows, UNIT_BYTES] of a last step that is not whole; NULL: it is
 } panel_tiles;
@@ -92,7 +100,6 @@ KERNEL_INLINE void settle(const void *p) {
 KERNEL_INLINE void configure_tiles(int m) {
     const int top = smaller(m, UNIT_ROWS);
     const int low = m > UNIT_ROWS ? smaller(m, BLOCK_ROWS) - UNIT_ROWS : top;
-    const bool is_square = m > UNIT_ROWS;
     tile_config config = {.palette = 1};
     for (int t = 0; t < 8; t++) {
         config.row_bytes[t] = UNIT_BYTES;
@@ -100,7 +107,6 @@ KERNEL_INLINE void configure_tiles(int m) {
     }
     config.rows[2] = config.rows[3] = config.rows[5] = (uint8_t)low;
     config.rows[6] = config.rows[7] = UNIT_ROWS;
-    if (!is_square) config.rows[5] = UNIT_ROWS;
     settle(&config);
     _tile_loadconfig(&config);
 }
@@ -135,7 +141,8 @@ KERNEL_INLINE void close_rows_as(const tiled_product *p, int to, const wb_activa
             const __m512i sum = _mm512_load_si512(sums + 16 * v);
             const lanes b = bias ? load_columns(bias + 16 * v, left) : lanes_all(0.0f);
             const lanes cells =
-                w_scale ? lanes_fma(_mm512_cvtepi32_ps(sum),
+                w_scale ? lanes_fma(_mm512_cvtepi32_ps(_mm512_add_epi32(
+                                        sum, _mm512_load_si512(c->starts + 16 * v))),
                                     lanes_mul(x_scale, load_columns(w_scale + 16 * v, left)), b)
                         : lanes_add(_mm512_castsi512_ps(sum), b);
             const lanes y = activate(cells, activation);
@@ -169,6 +176,13 @@ KERNEL_INLINE void close_share(const tiled_product *p) {
     if (to > c->n_closed) close_rows(p, to);
 }
 
+KERNEL_INLINE void zero_sums(void) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
 // Tiles 0-3, 32 x 32 sums, += x . w over n_steps of k. Weights pass the first-level cache by, where
 // nothing finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns
 // with them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
@@ -182,9 +196,13 @@ KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, c
         TILES_DOT(0, 4, 6);
         _tile_stream_loadd(7, w + TILE_BYTES, UNIT_BYTES);
         TILES_DOT(1, 4, 7);
+        _tile_zero(4);
         _tile_loadd(5, low, ld_x);
         TILES_DOT(2, 5, 6);
+        _tile_zero(6);
         TILES_DOT(3, 5, 7);
+        _tile_zero(5);
+        _tile_zero(7);
         x += UNIT_BYTES;
         low += UNIT_BYTES;
         w += STEP_BYTES;
@@ -192,21 +210,26 @@ KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, c
     }
 }
 
-// Tiles 0-3, 16 x 64 sums, += x . w over n_steps of k; tile 5 is one of w here.
+// Tiles 0-3, 16 x 64 sums, += x . w over n_steps of k.
 KERNEL_INLINE void add_row(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
                            int n_steps) {
     const uint8_t *right = w + half_bytes(p);
     for (int s = 0; s < n_steps; s++) {
         fetch_step(&p->next);
         _tile_loadd(4, x, ld_x);
-        _tile_stream_loadd(5, w, UNIT_BYTES);
-        TILES_DOT(0, 4, 5);
-        _tile_stream_loadd(6, w + TILE_BYTES, UNIT_BYTES);
-        TILES_DOT(1, 4, 6);
-        _tile_stream_loadd(7, right, UNIT_BYTES);
-        TILES_DOT(2, 4, 7);
-        _tile_stream_loadd(5, right + TILE_BYTES, UNIT_BYTES);
-        TILES_DOT(3, 4, 5);
+        _tile_stream_loadd(6, w, UNIT_BYTES);
+        TILES_DOT(0, 4, 6);
+        _tile_zero(6);
+        _tile_stream_loadd(7, w + TILE_BYTES, UNIT_BYTES);
+        TILES_DOT(1, 4, 7);
+        _tile_zero(7);
+        _tile_stream_loadd(6, right, UNIT_BYTES);
+        TILES_DOT(2, 4, 6);
+        _tile_zero(6);
+        _tile_stream_loadd(7, right + TILE_BYTES, UNIT_BYTES);
+        TILES_DOT(3, 4, 7);
+        _tile_zero(4);
+        _tile_zero(7);
         x += UNIT_BYTES;
         w += STEP_BYTES;
         right += STEP_BYTES;
@@ -224,8 +247,10 @@ KERNEL_INLINE void copy_last_step(uint8_t last[BLOCK_ROWS][UNIT_BYTES], const ti
 }
 
 // What is closed during the next block, in as many steps as that takes.
-KERNEL_INLINE void begin_closing(const tiled_product *p, int i, int rows, int j, int n_vectors) {
+KERNEL_INLINE void begin_closing(const tiled_product *p, const int32_t *starts, int i, int rows,
+                                 int j, int n_vectors) {
     closing *c = p->before;
+    c->starts = starts;
     c->i = i;
     c->j = j;
     c->rows = rows;
@@ -243,11 +268,6 @@ KERNEL_INLINE void multiply_square(tiled_product *p, const panel_tiles *tiles, i
                                    int j, int half) {
     const uint8_t *w = tiles->w + (size_t)half * half_bytes(p);
     const int n_whole = (int)(p->k / UNIT_BYTES);
-    const uint8_t *start = tiles->start + half * BLOCK_COLUMNS * 4;
-    _tile_loadd(0, start, 0);  // 0: the same for every row
-    _tile_loadd(1, start + 64, 0);
-    _tile_loadd(2, start, 0);
-    _tile_loadd(3, start + 64, 0);
     add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, w, n_whole);
     if (tiles->last_x) add_square(p, tiles->last_x, UNIT_BYTES, w + n_whole * STEP_BYTES, 1);
     close_rows(p, p->before->rows);
@@ -256,16 +276,14 @@ KERNEL_INLINE void multiply_square(tiled_product *p, const panel_tiles *tiles, i
     _tile_stored(1, top + 16, BLOCK_COLUMNS * 4);
     _tile_stored(2, low, BLOCK_COLUMNS * 4);
     _tile_stored(3, low + 16, BLOCK_COLUMNS * 4);
-    begin_closing(p, i, rows, j + half * BLOCK_COLUMNS, BLOCK_COLUMNS / 16);
+    zero_sums();
+    begin_closing(p, tiles->starts + half * BLOCK_COLUMNS, i, rows, j + half * BLOCK_COLUMNS,
+                  BLOCK_COLUMNS / 16);
 }
 
 // Rows [i, i + rows) of the panel's columns; rows <= 16.
 KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int i, int rows,
                                 int j) {
-    _tile_loadd(0, tiles->start, 0);
-    _tile_loadd(1, tiles->start + 64, 0);
-    _tile_loadd(2, tiles->start + 128, 0);
-    _tile_loadd(3, tiles->start + 192, 0);
     const int n_whole = (int)(p->k / UNIT_BYTES);
     add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w, n_whole);
     if (tiles->last_x) add_row(p, tiles->last_x, UNIT_BYTES, tiles->w + n_whole * STEP_BYTES, 1);
@@ -275,14 +293,14 @@ KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int 
     _tile_stored(1, to + 16, TILE_N * 4);
     _tile_stored(2, to + 32, TILE_N * 4);
     _tile_stored(3, to + 48, TILE_N * 4);
-    begin_closing(p, i, rows, j, TILE_VECTORS);
+    zero_sums();
+    begin_closing(p, tiles->starts, i, rows, j, TILE_VECTORS);
 }
 
 // Rows [i, i + rows) of one panel's columns; rows <= 32. Without columns in its right half that is
 // left out.
 static void multiply_block(tiled_product *p, const uint8_t *panel, int i, int rows, int j) {
-    static const int32_t zeros[TILE_N];
-    panel_tiles tiles = {.start = p->head ? panel : (const uint8_t *)zeros, .w = panel + p->head};
+    panel_tiles tiles = {.starts = (const int32_t *)(const void *)panel, .w = panel + p->head};
     _Alignas(64) uint8_t last[BLOCK_ROWS][UNIT_BYTES];
     if (p->k % UNIT_BYTES) {
         copy_last_step(last, p, i, rows);
@@ -333,7 +351,7 @@ KERNEL_INLINE void gemm_tiles(tiled_product p) {
     const int rows = live_rows(out->m, p.k), columns = live_columns(rows, p.panel_bytes);
     closing before;
     p.before = &before;
-    begin_closing(&p, 0, 0, 0, 0);  // nothing
+    begin_closing(&p, NULL, 0, 0, 0, 0);  // nothing
     configure_tiles(out->m);
     for (int from = 0, to; from < out->m; from = to) {
         const uint8_t *panels = p.packed;
