@@ -12,7 +12,7 @@
 static void gemm_bf16_emulated(float *y, int ld_y, const uint16_t *x, int ld_x, const void *packed,
                                int m, int n, int k, const wb_epilogue *epilogue) {
     const output out = output_of(y, ld_y, m, n, epilogue);
-    gemm_tiles_bf16(&out, NULL, x, ld_x, packed, k);
+    gemm_tiles_bf16(&out, NULL, x, ld_x, packed, k, false);
     if (!emulated_is_released()) abort();
 }
 
@@ -20,7 +20,7 @@ static void gemm_bf16_to_bf16_emulated(uint16_t *y, int ld_y, const uint16_t *x,
                                        const void *packed, int m, int n, int k,
                                        const wb_epilogue *epilogue) {
     const output out = output_of(NULL, ld_y, m, n, epilogue);
-    gemm_tiles_bf16(&out, y, x, ld_x, packed, k);
+    gemm_tiles_bf16(&out, y, x, ld_x, packed, k, true);
     if (!emulated_is_released()) abort();
 }
 

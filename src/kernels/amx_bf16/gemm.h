@@ -15,14 +15,15 @@
 // text's logits would depend on its company. A cache line of weights costs the unit one cycle for
 // up to 16 rows, and vdpbf16ps m of them (one instruction a cycle), so nothing is lost at m = 1.
 KERNEL_INLINE void gemm_tiles_bf16(const output *out, uint16_t *y_bf16, const uint16_t *x, int ld_x,
-                                   const uint8_t *packed, int k) {
-    gemm_tiles((tiled_product){.out = out,
-                               .y_bf16 = y_bf16,
-                               .x = (const uint8_t *)x,
-                               .ld_x = (size_t)ld_x * sizeof *x,
-                               .k = (size_t)k * sizeof *x,
-                               .packed = packed,
-                               .panel_bytes = tiles_bytes_of(k, 2)});
+                                   const uint8_t *packed, int k, const bool to_bf16) {
+    const tiled_product p = {.out = out,
+                             .y_bf16 = y_bf16,
+                             .x = (const uint8_t *)x,
+                             .ld_x = (size_t)ld_x * sizeof *x,
+                             .k = (size_t)k * sizeof *x,
+                             .packed = packed,
+                             .panel_bytes = tiles_bytes_of(k, 2)};
+    gemm_tiles(&p, (kind){.to_bf16 = to_bf16});
 }
 
 #endif

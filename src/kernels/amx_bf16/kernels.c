@@ -17,14 +17,14 @@ static void cast_panels_bf16_amx_bf16(void *packed, const void *packed_f32, int 
 static void gemm_bf16_amx_bf16(float *y, int ld_y, const uint16_t *x, int ld_x, const void *packed,
                                int m, int n, int k, const wb_epilogue *epilogue) {
     const output out = output_of(y, ld_y, m, n, epilogue);
-    gemm_tiles_bf16(&out, NULL, x, ld_x, packed, k);
+    gemm_tiles_bf16(&out, NULL, x, ld_x, packed, k, false);
 }
 
 static void gemm_bf16_to_bf16_amx_bf16(uint16_t *y, int ld_y, const uint16_t *x, int ld_x,
                                        const void *packed, int m, int n, int k,
                                        const wb_epilogue *epilogue) {
     const output out = output_of(NULL, ld_y, m, n, epilogue);
-    gemm_tiles_bf16(&out, y, x, ld_x, packed, k);
+    gemm_tiles_bf16(&out, y, x, ld_x, packed, k, true);
 }
 
 void wb_kernels_init_amx_bf16(wb_kernels *kernels) {

@@ -22,15 +22,15 @@ KERNEL_INLINE void gemm_tiles_i8(const output *out, const uint8_t *x, int ld_x, 
         gemm_lanes_i8(out, x, ld_x, scale, packed, k);
         return;
     }
-    gemm_tiles((tiled_product){.out = out,
-                               .x = x,
-                               .ld_x = (size_t)ld_x,
-                               .k = (size_t)k,
-                               .x_scale = scale.x,
-                               .w_scale = scale.w,
-                               .packed = (const uint8_t *)packed,
-                               .panel_bytes = panel_bytes_of_tiles_i8(k),
-                               .head = STARTS_BYTES});
+    const tiled_product p = {.out = out,
+                             .x = x,
+                             .ld_x = (size_t)ld_x,
+                             .k = (size_t)k,
+                             .x_scale = scale.x,
+                             .w_scale = scale.w,
+                             .packed = (const uint8_t *)packed,
+                             .panel_bytes = panel_bytes_of_tiles_i8(k)};
+    gemm_tiles(&p, (kind){.is_int8 = true, .head = STARTS_BYTES});
 }
 
 #endif

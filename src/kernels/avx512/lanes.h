@@ -144,9 +144,12 @@ KERNEL_INLINE __m512i round_to_bf16(lanes v) {
     return _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
 }
 
+KERNEL_INLINE __m256i lanes_bf16(lanes v) {
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_to_bf16(v), 16));
+}
+
 KERNEL_INLINE void lanes_store_bf16(uint16_t *p, lanes v) {
-    const __m512i upper = _mm512_srli_epi32(round_to_bf16(v), 16);
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(upper));
+    _mm256_storeu_si256((__m256i *)p, lanes_bf16(v));
 }
 
 KERNEL_INLINE void lanes_store_f16(uint16_t *p, lanes v) {

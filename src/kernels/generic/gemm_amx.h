@@ -30,7 +30,8 @@ enum {
     UNIT_ROWS = 16,   // of a tile
     UNIT_BYTES = 64,  // of a tile's row
     BLOCK_ROWS = 2 * UNIT_ROWS,
-    BLOCK_COLUMNS = 32,
+    PART_COLUMNS = 32,
+    PART_VECTORS = 2,
     // Of x, which each panel reads again: with two panels of k = 3072 in bf16 it stays in a
     // second-level cache of 2 MB.
     LIVE_BYTES = 1 << 20,
@@ -48,16 +49,6 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-// Sums of a block on their way from tiles to cells of y, int32 or float: 32 x 32, or 16 x 64.
-typedef struct closing {
-    _Alignas(64) int32_t sums[BLOCK_ROWS * BLOCK_COLUMNS];
-    const int32_t *starts;  // int8: what each column's sums begin at
-    int i, j;               // the cell of y that they begin at
-    int rows, n_vectors;    // of a row
-    int n_closed;           // rows
-    unsigned due, pace;     // rows that should be, and more of them each step, in 1 / 65536
-} closing;
-
 // A call. x and w as bytes.
 typedef struct tiled_product {
     const output *out;
@@ -65,27 +56,43 @@ typedef struct tiled_product {
     const uint8_t *x;       // [m, ld_x]
     size_t ld_x, k;         // bytes of a row of x, and those that count
     const float *x_scale;   // int8: [m]
-    const float *w_scale;   // int8: [n]; NULL: sums are floats
+    const float *w_scale;   // int8: [n]
     const uint8_t *packed;  // panels
     size_t panel_bytes;
-    size_t head;      // bytes of a panel before its tiles: int8's starts, [TILE_N]
-    ahead next;       // the panels that follow
-    closing *before;  // the block before this
 } tiled_product;
 
-// The tiles of one panel for one block of rows.
-typedef struct panel_tiles {
-    const int32_t *starts;
-    const uint8_t *w;
-    const uint8_t *last_x;  // [rows, UNIT_BYTES] of a last step that is not whole; NULL: it is
-} panel_tiles;
+// What the compiler knows of a call, so that closing a row takes a few instructions among its
+// products and has its constants in registers, of which tiles need none.
+typedef struct kind {
+    bool is_int8, to_bf16;
+    size_t head;  // bytes of a panel before its tiles: int8's starts, [TILE_N]
+    wb_activation activation;
+} kind;
+
+// Sums of 16 rows and 32 columns on their way from tiles to cells of y, int32 or float.
+typedef struct part {
+    _Alignas(64) int32_t sums[UNIT_ROWS][PART_COLUMNS];
+    const uint8_t *starts;  // int8: what each column's sums begin at
+    int i, j, rows;         // the cell of y that they begin at
+} part;
+
+// Of a block: one below the other, or side by side.
+typedef struct closing {
+    part parts[2];
+} closing;
+
+// What the next row to be closed needs: where it is, and what its columns end with.
+typedef struct row_ends {
+    const int32_t *sums;
+    size_t cell;           // of y
+    const float *x_scale;  // int8
+    lanes bias[PART_VECTORS], scale[PART_VECTORS];
+    __m512i starts[PART_VECTORS];
+    __mmask16 is_there[PART_VECTORS];
+} row_ends;
 
 KERNEL_INLINE size_t count_steps(const tiled_product *p) {
     return (p->k + UNIT_BYTES - 1) / UNIT_BYTES;
-}
-
-KERNEL_INLINE size_t half_bytes(const tiled_product *p) {
-    return count_steps(p) * STEP_BYTES;
 }
 
 // The compiler is not told that these instructions read memory (gcc 12: all of it but 8 bytes of a
@@ -116,64 +123,52 @@ KERNEL_INLINE void fetch_step(ahead *a) {
     a->p += a->step;
 }
 
-KERNEL_INLINE void store_columns_bf16(uint16_t *p, lanes v, int columns) {
-    if (columns >= 16) {
-        lanes_store_bf16(p, v);
-    } else if (columns > 0) {
-        uint16_t last[16];
-        lanes_store_bf16(last, v);
-        memcpy(p, last, (size_t)columns * sizeof *p);
+KERNEL_INLINE row_ends begin_part(const tiled_product *p, const part *of, const kind is) {
+    const float *bias = p->out->epilogue.bias;
+    row_ends ends = {.sums = of->sums[0],
+                     .cell = (size_t)of->i * (size_t)p->out->ld_y + (size_t)of->j,
+                     .x_scale = is.is_int8 ? p->x_scale + of->i : NULL};
+    UNROLL
+    for (int v = 0; v < PART_VECTORS; v++) {
+        const int j = of->j + 16 * v;
+        ends.is_there[v] = first_lanes(smaller(16, j < p->out->n ? p->out->n - j : 0));
+        ends.bias[v] = bias ? _mm512_maskz_loadu_ps(ends.is_there[v], bias + j) : lanes_all(0.0f);
+        if (!is.is_int8) continue;
+        ends.scale[v] = _mm512_maskz_loadu_ps(ends.is_there[v], p->w_scale + j);
+        ends.starts[v] = _mm512_load_si512(of->starts + 64 * v);
     }
+    return ends;
 }
 
-KERNEL_INLINE void close_rows_as(const tiled_product *p, int to, const wb_activation activation) {
-    const closing *c = p->before;
-    const output *out = p->out;
-    const float *bias = out->epilogue.bias ? out->epilogue.bias + c->j : NULL;
-    const float *w_scale = p->w_scale ? p->w_scale + c->j : NULL;
-    const int n_vectors = c->n_vectors, columns = out->n - c->j;
-    for (int r = c->n_closed; r < to; r++) {
-        const int32_t *sums = c->sums + 16 * r * n_vectors;
-        const size_t row = (size_t)(c->i + r) * (size_t)out->ld_y + (size_t)c->j;
-        const lanes x_scale = lanes_all(w_scale ? p->x_scale[c->i + r] : 1.0f);
-        for (int v = 0; v < n_vectors; v++) {
-            const int left = columns - 16 * v;
-            const __m512i sum = _mm512_load_si512(sums + 16 * v);
-            const lanes b = bias ? load_columns(bias + 16 * v, left) : lanes_all(0.0f);
-            const lanes cells =
-                w_scale ? lanes_fma(_mm512_cvtepi32_ps(_mm512_add_epi32(
-                                        sum, _mm512_load_si512(c->starts + 16 * v))),
-                                    lanes_mul(x_scale, load_columns(w_scale + 16 * v, left)), b)
-                        : lanes_add(_mm512_castsi512_ps(sum), b);
-            const lanes y = activate(cells, activation);
-            if (p->y_bf16)
-                store_columns_bf16(p->y_bf16 + row + 16 * v, y, left);
-            else
-                store_columns(out->y + row + 16 * v, y, left);
-        }
+// y's cells <- a row of sums, as gemm_i8.h and gemm_bf16.h end.
+KERNEL_INLINE void close_row(const tiled_product *p, row_ends *ends, const kind is) {
+    const lanes x_scale = lanes_all(is.is_int8 ? *ends->x_scale++ : 1.0f);
+    UNROLL
+    for (int v = 0; v < PART_VECTORS; v++) {
+        const __m512i sum = _mm512_load_si512(ends->sums + 16 * v);
+        const lanes cells =
+            is.is_int8 ? lanes_fma(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, ends->starts[v])),
+                                   lanes_mul(x_scale, ends->scale[v]), ends->bias[v])
+                       : lanes_add(_mm512_castsi512_ps(sum), ends->bias[v]);
+        const lanes y = activate(cells, is.activation);
+        const size_t cell = ends->cell + 16 * (size_t)v;
+        if (is.to_bf16)
+            _mm256_mask_storeu_epi16(p->y_bf16 + cell, ends->is_there[v], lanes_bf16(y));
+        else
+            _mm512_mask_storeu_ps(p->out->y + cell, ends->is_there[v], y);
     }
+    ends->sums += PART_COLUMNS;
+    ends->cell += (size_t)p->out->ld_y;
 }
 
-// y's cells <- the sums of the block before up to row `to`, as gemm_i8.h and gemm_bf16.h end.
-static void close_rows(const tiled_product *p, int to) {
-    switch (p->out->epilogue.activation) {
-        case WB_GELU: close_rows_as(p, to, WB_GELU); break;
-        case WB_RELU: close_rows_as(p, to, WB_RELU); break;
-        case WB_SILU: close_rows_as(p, to, WB_SILU); break;
-        case WB_LINEAR: close_rows_as(p, to, WB_LINEAR); break;
+// Rows [n_closed, to) of both parts.
+KERNEL_INLINE int close_rows(const tiled_product *p, const closing *before, row_ends *ends,
+                             int n_closed, int to, const kind is) {
+    for (; n_closed < to; n_closed++) {
+        if (n_closed == before->parts[0].rows) *ends = begin_part(p, &before->parts[1], is);
+        close_row(p, ends, is);
     }
-    p->before->n_closed = to;
-}
-
-// One step's share. The unit takes 64 cycles for the step's four products, in which the core closes
-// up to three vectors with GELU without delaying it; closed after its products instead, a block of
-// n = 3072, k = 768 takes 16.6 against 15.1 ns a product in bf16 and 21.5 against 18.6 in int8
-// (m = 224, a shared Xeon, Emerald Rapids).
-KERNEL_INLINE void close_share(const tiled_product *p) {
-    closing *c = p->before;
-    c->due += c->pace;
-    const int to = smaller((int)(c->due >> 16), c->rows);
-    if (to > c->n_closed) close_rows(p, to);
+    return n_closed;
 }
 
 KERNEL_INLINE void zero_sums(void) {
@@ -183,58 +178,41 @@ KERNEL_INLINE void zero_sums(void) {
     _tile_zero(3);
 }
 
-// Tiles 0-3, 32 x 32 sums, += x . w over n_steps of k. Weights pass the first-level cache by, where
-// nothing finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns
-// with them in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
-KERNEL_INLINE void add_square(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
-                              int n_steps) {
-    const uint8_t *low = x + UNIT_ROWS * ld_x;
-    for (int s = 0; s < n_steps; s++) {
-        fetch_step(&p->next);
-        _tile_stream_loadd(6, w, UNIT_BYTES);
-        _tile_loadd(4, x, ld_x);
-        TILES_DOT(0, 4, 6);
-        _tile_stream_loadd(7, w + TILE_BYTES, UNIT_BYTES);
-        TILES_DOT(1, 4, 7);
-        _tile_zero(4);
-        _tile_loadd(5, low, ld_x);
-        TILES_DOT(2, 5, 6);
-        _tile_zero(6);
-        TILES_DOT(3, 5, 7);
-        _tile_zero(5);
-        _tile_zero(7);
-        x += UNIT_BYTES;
-        low += UNIT_BYTES;
-        w += STEP_BYTES;
-        close_share(p);
-    }
+// Tiles 0-3, 32 x 32 sums, += a step of k. Weights pass the first-level cache by, where nothing
+// finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns with them
+// in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
+KERNEL_INLINE void add_square(const uint8_t *x, size_t ld_x, const uint8_t *w) {
+    _tile_stream_loadd(6, w, UNIT_BYTES);
+    _tile_loadd(4, x, ld_x);
+    TILES_DOT(0, 4, 6);
+    _tile_stream_loadd(7, w + TILE_BYTES, UNIT_BYTES);
+    TILES_DOT(1, 4, 7);
+    _tile_zero(4);
+    _tile_loadd(5, x + UNIT_ROWS * ld_x, ld_x);
+    TILES_DOT(2, 5, 6);
+    _tile_zero(6);
+    TILES_DOT(3, 5, 7);
+    _tile_zero(5);
+    _tile_zero(7);
 }
 
-// Tiles 0-3, 16 x 64 sums, += x . w over n_steps of k.
-KERNEL_INLINE void add_row(tiled_product *p, const uint8_t *x, size_t ld_x, const uint8_t *w,
-                           int n_steps) {
-    const uint8_t *right = w + half_bytes(p);
-    for (int s = 0; s < n_steps; s++) {
-        fetch_step(&p->next);
-        _tile_loadd(4, x, ld_x);
-        _tile_stream_loadd(6, w, UNIT_BYTES);
-        TILES_DOT(0, 4, 6);
-        _tile_zero(6);
-        _tile_stream_loadd(7, w + TILE_BYTES, UNIT_BYTES);
-        TILES_DOT(1, 4, 7);
-        _tile_zero(7);
-        _tile_stream_loadd(6, right, UNIT_BYTES);
-        TILES_DOT(2, 4, 6);
-        _tile_zero(6);
-        _tile_stream_loadd(7, right + TILE_BYTES, UNIT_BYTES);
-        TILES_DOT(3, 4, 7);
-        _tile_zero(4);
-        _tile_zero(7);
-        x += UNIT_BYTES;
-        w += STEP_BYTES;
-        right += STEP_BYTES;
-        close_share(p);
-    }
+// Tiles 0-3, 16 x 64 sums, += a step of k.
+KERNEL_INLINE void add_row(const uint8_t *x, size_t ld_x, const uint8_t *left,
+                           const uint8_t *right) {
+    _tile_loadd(4, x, ld_x);
+    _tile_stream_loadd(6, left, UNIT_BYTES);
+    TILES_DOT(0, 4, 6);
+    _tile_zero(6);
+    _tile_stream_loadd(7, left + TILE_BYTES, UNIT_BYTES);
+    TILES_DOT(1, 4, 7);
+    _tile_zero(7);
+    _tile_stream_loadd(6, right, UNIT_BYTES);
+    TILES_DOT(2, 4, 6);
+    _tile_zero(6);
+    _tile_stream_loadd(7, right + TILE_BYTES, UNIT_BYTES);
+    TILES_DOT(3, 4, 7);
+    _tile_zero(4);
+    _tile_zero(7);
 }
 
 // last[rows] <- what rows [i, i + rows) of x have behind their whole steps, and zeros.
@@ -246,87 +224,89 @@ KERNEL_INLINE void copy_last_step(uint8_t last[BLOCK_ROWS][UNIT_BYTES], const ti
     settle(last);
 }
 
-// What is closed during the next block, in as many steps as that takes.
-KERNEL_INLINE void begin_closing(const tiled_product *p, const int32_t *starts, int i, int rows,
-                                 int j, int n_vectors) {
-    closing *c = p->before;
-    c->starts = starts;
-    c->i = i;
-    c->j = j;
-    c->rows = rows;
-    c->n_vectors = n_vectors;
-    c->n_closed = 0;
-    c->due = 0;
-    c->pace = ((unsigned)rows << 16) / (unsigned)count_steps(p) + 1;
-}
-
-// Rows [i, i + rows) of the 32 columns from j + 32 half on, over the whole of k: chunks of it leave
-// x in the first-level cache, but store and load sums each time. Both closed after their products,
-// n = 3072, k = 768 takes 20.5 ns a product of bf16 with chunks and 16.6 without, 26.3 and 21.5 of
-// int8 (m = 224, a shared Xeon, Emerald Rapids).
-KERNEL_INLINE void multiply_square(tiled_product *p, const panel_tiles *tiles, int i, int rows,
-                                   int j, int half) {
-    const uint8_t *w = tiles->w + (size_t)half * half_bytes(p);
-    const int n_whole = (int)(p->k / UNIT_BYTES);
-    add_square(p, p->x + (size_t)i * p->ld_x, p->ld_x, w, n_whole);
-    if (tiles->last_x) add_square(p, tiles->last_x, UNIT_BYTES, w + n_whole * STEP_BYTES, 1);
-    close_rows(p, p->before->rows);
-    int32_t *top = p->before->sums, *low = top + UNIT_ROWS * BLOCK_COLUMNS;
-    _tile_stored(0, top, BLOCK_COLUMNS * 4);
-    _tile_stored(1, top + 16, BLOCK_COLUMNS * 4);
-    _tile_stored(2, low, BLOCK_COLUMNS * 4);
-    _tile_stored(3, low + 16, BLOCK_COLUMNS * 4);
-    zero_sums();
-    begin_closing(p, tiles->starts + half * BLOCK_COLUMNS, i, rows, j + half * BLOCK_COLUMNS,
-                  BLOCK_COLUMNS / 16);
-}
-
-// Rows [i, i + rows) of the panel's columns; rows <= 16.
-KERNEL_INLINE void multiply_row(tiled_product *p, const panel_tiles *tiles, int i, int rows,
-                                int j) {
-    const int n_whole = (int)(p->k / UNIT_BYTES);
-    add_row(p, p->x + (size_t)i * p->ld_x, p->ld_x, tiles->w, n_whole);
-    if (tiles->last_x) add_row(p, tiles->last_x, UNIT_BYTES, tiles->w + n_whole * STEP_BYTES, 1);
-    close_rows(p, p->before->rows);
-    int32_t *to = p->before->sums;
-    _tile_stored(0, to, TILE_N * 4);
-    _tile_stored(1, to + 16, TILE_N * 4);
-    _tile_stored(2, to + 32, TILE_N * 4);
-    _tile_stored(3, to + 48, TILE_N * 4);
-    zero_sums();
-    begin_closing(p, tiles->starts, i, rows, j, TILE_VECTORS);
-}
-
-// Rows [i, i + rows) of one panel's columns; rows <= 32. Without columns in its right half that is
-// left out.
-static void multiply_block(tiled_product *p, const uint8_t *panel, int i, int rows, int j) {
-    panel_tiles tiles = {.starts = (const int32_t *)(const void *)panel, .w = panel + p->head};
+// Tiles 0-3 <- rows [i, i + rows) of x . w, over the whole of k: chunks of it leave x in the
+// first-level cache, but store and load sums each time. Meanwhile the block before is closed, in
+// equal shares of all steps. The unit takes 64 cycles for a step's four products, in which the core
+// closes up to three vectors with GELU without delaying it.
+KERNEL_INLINE void multiply_and_close(const tiled_product *p, ahead *next, const closing *before,
+                                      const uint8_t *w, int i, int rows, const bool is_row,
+                                      const kind is) {
+    const size_t n_steps = count_steps(p), n_whole = p->k / UNIT_BYTES;
+    const int n_to_close = before->parts[0].rows + before->parts[1].rows;
+    const unsigned pace = ((unsigned)n_to_close << 16) / (unsigned)n_steps + 1;
+    unsigned due = 0;  // rows that should be closed, in 1 / 65536
+    int n_closed = 0;
+    row_ends ends = begin_part(p, &before->parts[0], is);
     _Alignas(64) uint8_t last[BLOCK_ROWS][UNIT_BYTES];
-    if (p->k % UNIT_BYTES) {
-        copy_last_step(last, p, i, rows);
-        tiles.last_x = last[0];
+    if (n_whole < n_steps) copy_last_step(last, p, i, rows);
+    const uint8_t *x = p->x + (size_t)i * p->ld_x;
+    size_t ld_x = p->ld_x;
+    for (size_t s = 0; s < n_steps; s++) {
+        if (s == n_whole) {
+            x = last[0];
+            ld_x = UNIT_BYTES;
+        }
+        fetch_step(next);
+        if (is_row)
+            add_row(x, ld_x, w, w + n_steps * STEP_BYTES);
+        else
+            add_square(x, ld_x, w);
+        x += UNIT_BYTES;
+        w += STEP_BYTES;
+        due += pace;
+        n_closed = close_rows(p, before, &ends, n_closed, (int)(due >> 16), is);
     }
-    if (rows <= UNIT_ROWS) {
-        multiply_row(p, &tiles, i, rows, j);
-        return;
+}
+
+// Rows [i, i + rows) of 32 columns from j on, of which a panel's half has the tiles, or of 64 if
+// rows <= 16.
+KERNEL_INLINE void multiply_block(const tiled_product *p, ahead *next, closing *before,
+                                  const uint8_t *panel, int half, int i, int rows, int j,
+                                  const kind is) {
+    const uint8_t *w = panel + is.head + (size_t)half * count_steps(p) * STEP_BYTES;
+    const bool is_row = rows <= UNIT_ROWS;
+    if (is_row)
+        multiply_and_close(p, next, before, w, i, rows, true, is);
+    else
+        multiply_and_close(p, next, before, w, i, rows, false, is);
+    part *first = &before->parts[0], *second = &before->parts[1];
+    _tile_stored(0, first->sums[0], PART_COLUMNS * 4);
+    _tile_stored(1, first->sums[0] + 16, PART_COLUMNS * 4);
+    _tile_stored(2, second->sums[0], PART_COLUMNS * 4);
+    _tile_stored(3, second->sums[0] + 16, PART_COLUMNS * 4);
+    zero_sums();
+    first->starts = second->starts = panel + half * PART_COLUMNS * 4;
+    first->i = second->i = i;
+    first->j = second->j = j + half * PART_COLUMNS;
+    first->rows = smaller(rows, UNIT_ROWS);
+    second->rows = is_row ? rows : rows - UNIT_ROWS;
+    if (is_row) {
+        second->j += PART_COLUMNS;
+        second->starts += PART_COLUMNS * 4;
+    } else {
+        second->i += UNIT_ROWS;
     }
-    const int n_halves = p->out->n - j > BLOCK_COLUMNS ? 2 : 1;
-    for (int half = 0; half < n_halves; half++) multiply_square(p, &tiles, i, rows, j, half);
 }
 
 // Rows [from, to) of n_panels panels' columns from j on, the last of them possibly with rows before
-// them. As many panels from next on are fetched meanwhile, in equal shares of all steps: a panel
-// takes a pass over k for each 16 rows.
-KERNEL_INLINE void multiply_panels(tiled_product *p, const uint8_t *panels, int n_panels,
-                                   const void *next, int from, int to, int j) {
+// them. As many panels from `next` on are fetched meanwhile, in equal shares of all steps: a panel
+// takes a pass over k for each 16 rows. A half without columns is left out.
+KERNEL_INLINE void multiply_panels(const tiled_product *p, closing *before, const uint8_t *panels,
+                                   int n_panels, const void *next, int from, int to, int j,
+                                   const kind is) {
     const size_t n_passes = (size_t)(to - from + UNIT_ROWS - 1) / UNIT_ROWS;
-    p->next = (ahead){next, p->panel_bytes / (n_passes * count_steps(p))};
+    const int n_columns = smaller(n_panels * TILE_N, p->out->n - j);
+    ahead a = {next, p->panel_bytes / (n_passes * count_steps(p))};
     for (int i = from; i < to; i += BLOCK_ROWS) {
         const int left = to - i, least = left > UNIT_ROWS ? BLOCK_ROWS : UNIT_ROWS;
         const int start = left < least && p->out->m >= BLOCK_ROWS ? to - least : i;
-        for (int panel = 0; panel < n_panels; panel++)
-            multiply_block(p, panels + (size_t)panel * p->panel_bytes, start,
-                           smaller(to - start, BLOCK_ROWS), j + panel * TILE_N);
+        const int rows = smaller(to - start, BLOCK_ROWS);
+        const int step = rows > UNIT_ROWS ? PART_COLUMNS : TILE_N;
+        for (int c = 0; c < n_columns; c += step) {
+            const int panel = c / TILE_N, half = c % TILE_N / PART_COLUMNS;
+            multiply_block(p, &a, before, panels + (size_t)panel * p->panel_bytes, half, start,
+                           rows, j + panel * TILE_N, is);
+        }
     }
 }
 
@@ -346,25 +326,50 @@ KERNEL_INLINE int live_columns(int m, size_t panel_bytes) {
     return (m > BLOCK_ROWS && most ? most : 1) * TILE_N;
 }
 
-KERNEL_INLINE void gemm_tiles(tiled_product p) {
-    const output *out = p.out;
-    const int rows = live_rows(out->m, p.k), columns = live_columns(rows, p.panel_bytes);
-    closing before;
-    p.before = &before;
-    begin_closing(&p, NULL, 0, 0, 0, 0);  // nothing
-    configure_tiles(out->m);
+KERNEL_INLINE void gemm_tiles_as(const tiled_product *p, closing *before, const kind is) {
+    const output *out = p->out;
+    const int rows = live_rows(out->m, p->k), columns = live_columns(rows, p->panel_bytes);
     for (int from = 0, to; from < out->m; from = to) {
-        const uint8_t *panels = p.packed;
+        const uint8_t *panels = p->packed;
         to = smaller(out->m, from + rows);
-        for (int j = 0, n; j < out->n; j += columns, panels += (size_t)n * p.panel_bytes) {
+        for (int j = 0, n; j < out->n; j += columns, panels += (size_t)n * p->panel_bytes) {
             n = n_panels(smaller(columns, out->n - j));
             // After the last panel: the first again, for the next rows, or what the caller says.
-            const void *again = to < out->m || !out->epilogue.next ? p.packed : out->epilogue.next;
-            const void *next = j + columns < out->n ? panels + (size_t)n * p.panel_bytes : again;
-            multiply_panels(&p, panels, n, next, from, to, j);
+            const void *again = to < out->m || !out->epilogue.next ? p->packed : out->epilogue.next;
+            const void *next = j + columns < out->n ? panels + (size_t)n * p->panel_bytes : again;
+            multiply_panels(p, before, panels, n, next, from, to, j, is);
         }
     }
-    close_rows(&p, before.rows);
+    row_ends ends = begin_part(p, &before->parts[0], is);
+    close_rows(p, before, &ends, 0, before->parts[0].rows + before->parts[1].rows, is);
+}
+
+KERNEL_INLINE void gemm_tiles(const tiled_product *p, kind is) {
+    closing before;  // nothing
+    for (int k = 0; k < 2; k++) {
+        before.parts[k].starts = p->packed;
+        before.parts[k].i = before.parts[k].j = before.parts[k].rows = 0;
+    }
+    configure_tiles(p->out->m);
+    zero_sums();
+    switch (p->out->epilogue.activation) {
+        case WB_GELU:
+            is.activation = WB_GELU;
+            gemm_tiles_as(p, &before, is);
+            break;
+        case WB_RELU:
+            is.activation = WB_RELU;
+            gemm_tiles_as(p, &before, is);
+            break;
+        case WB_SILU:
+            is.activation = WB_SILU;
+            gemm_tiles_as(p, &before, is);
+            break;
+        case WB_LINEAR:
+            is.activation = WB_LINEAR;
+            gemm_tiles_as(p, &before, is);
+            break;
+    }
     // So that the thread's state is small again, and the unit may sleep.
     _tile_release();
 }
