@@ -9,18 +9,31 @@
 // Under this a row's inverse scale would overflow; it counts as zeros.
 static const float smallest_absmax = 0x1p-100f;
 
+// In four chains, because a maximum takes as many cycles.
 KERNEL_INLINE float row_absmax(const float *x, int k) {
-    lanes greatest = lanes_all(0.0f);
-    for (int i = 0; i < k; i += 16)
-        greatest = lanes_max(greatest, lanes_abs(load_columns(x + i, k - i)));
-    return lanes_greatest(greatest);
+    lanes greatest[4];
+    UNROLL
+    for (int c = 0; c < 4; c++) greatest[c] = lanes_all(0.0f);
+    for (int i = 0; i < k; i += 64) {
+        UNROLL
+        for (int c = 0; c < 4; c++) {
+            const int j = i + 16 * c;
+            if (j < k) greatest[c] = lanes_max(greatest[c], lanes_abs(load_columns(x + j, k - j)));
+        }
+    }
+    return lanes_greatest(
+        lanes_max(lanes_max(greatest[0], greatest[1]), lanes_max(greatest[2], greatest[3])));
 }
 
 // q <- 128 + round(x * inverse): adding 1.5 * 2^23 + 128 in the one rounding of the
-// multiply-add leaves q in the low byte.
-KERNEL_INLINE void quantize_row(uint8_t *q, const float *x, float inverse, int k) {
+// multiply-add leaves q in the low byte. Asks for the next row meanwhile: the middle of a
+// feed-forward block does not stay in the second-level cache (16 threads of a Xeon with AMX: 1.02
+// to 1.04 of an int8 run's rate).
+KERNEL_INLINE void quantize_row(uint8_t *q, const float *x, const float *next, float inverse,
+                                int k) {
     const lanes factor = lanes_all(inverse), shift = lanes_all(0x1.8p23f + 128.0f);
     for (int i = 0; i < k; i += 16) {
+        __builtin_prefetch(next + i);
         const lanes v = lanes_fma(load_columns(x + i, k - i), factor, shift);
         if (k - i >= 16) {
             lanes_store_low_bytes(q + i, v);
@@ -39,7 +52,8 @@ KERNEL_INLINE void quantize_rows(uint8_t *q, int ld_q, float *scale, const float
         const float absmax = row_absmax(row, k);
         const bool is_zero = absmax < smallest_absmax;
         scale[i] = is_zero ? 0.0f : absmax / 127.0f;
-        quantize_row(q + (size_t)i * (size_t)ld_q, row, is_zero ? 0.0f : 127.0f / absmax, k);
+        quantize_row(q + (size_t)i * (size_t)ld_q, row, i + 1 < m ? row + ld_x : row,
+                     is_zero ? 0.0f : 127.0f / absmax, k);
     }
 }
 
