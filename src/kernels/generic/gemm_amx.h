@@ -11,12 +11,10 @@
 // Manual on AMX). The unit works beside the core's lanes, so between the products of one block of
 // sums the core closes the block before: scales, bias and activation, and on to y.
 //
-// An operand is zeroed after its last product. A tile that holds something keeps one of the core's
-// physical tile registers, a zeroed one none, and while the core's other hyperthread is busy there
-// is hardly one to spare: each load then waits for the product before it, and 32 x 32 sums take 37
-// ns a product instead of 8.7. With operands zeroed they take 21 and 8.5 (k = 768 in bf16, a shared
-// Xeon, Emerald Rapids). Fewer sums leave more registers, but load more: 32 x 16 take 18 and 9.6,
-// and lose in whole products.
+// An operand is zeroed after its last product. A tile that holds something seems to keep one of the
+// core's physical tile registers, a zeroed one none, and a core whose other hyperthread is busy has
+// hardly one to spare: each load then waits for the product before it, and 32 x 32 sums take 37 ns
+// a product instead of 8.7; zeroed, 21 and 8.5 (bf16, k = 768, a shared Xeon, docs/performance.md).
 //
 // Where the CPU has no AMX, checkkernels runs the same source over an emulated unit
 // (tests/kernels/emulated_tiles.h).
