@@ -32,6 +32,10 @@ typedef struct wb_epilogue {
     wb_activation activation;
     const void *next;  // the panel that the caller multiplies after these: fetched towards the
                        // core meanwhile; NULL: not known
+    // gemm_i8 alone: y goes to y_i8[m, n], whose ld is ld_y, as quantize_i8_static makes bytes of
+    // it with factor[n], for another product's x. NULL: it goes to y.
+    uint8_t *y_i8;
+    const float *factor;
 } wb_epilogue;
 
 typedef struct wb_kernels {

@@ -39,7 +39,6 @@ static void convert_rows(void *context, int task, int worker) {
         case WB_I8_STATIC:
             kernels->quantize_i8_static((uint8_t *)run->narrow + done, k, x, p->ld_x,
                                         p->linear->x_factor, end - begin, k);
-            for (int i = begin; i < end; i++) run->x_scale[i] = p->linear->x_scale;
             break;
         default: break;
     }
@@ -53,15 +52,15 @@ static void multiply_panels(const product_run *run, const void *panels, int begi
     const wb_linear *linear = p->linear;
     const wb_kernels *kernels = run->team->kernels;
     const int column = p->first + begin, n = end - begin, k = linear->k;
-    const wb_epilogue epilogue = {
+    wb_epilogue epilogue = {
         .bias = linear->bias + column, .activation = p->activation, .next = next};
     float *y = p->y + begin;
-    const uint16_t *x = p->x_bf16 ? p->x_bf16 : run->narrow;
+    const void *x = p->x_narrow ? p->x_narrow : run->narrow;
     switch (linear->precision) {
         case WB_BF16:
-            if (p->y_bf16)
-                kernels->gemm_bf16_to_bf16(p->y_bf16 + begin, p->ld_y, x, k, panels, p->m, n, k,
-                                           &epilogue);
+            if (p->y_narrow)
+                kernels->gemm_bf16_to_bf16((uint16_t *)p->y_narrow + begin, p->ld_y, x, k, panels,
+                                           p->m, n, k, &epilogue);
             else
                 kernels->gemm_bf16(y, p->ld_y, x, k, panels, p->m, n, k, &epilogue);
             break;
@@ -70,8 +69,12 @@ static void multiply_panels(const product_run *run, const void *panels, int begi
             break;
         case WB_I8_DYNAMIC:
         case WB_I8_STATIC:
-            kernels->gemm_i8(y, p->ld_y, run->narrow, k, run->x_scale, panels,
-                             linear->w_scale + column, p->m, n, k, &epilogue);
+            if (p->y_narrow) {
+                epilogue.y_i8 = (uint8_t *)p->y_narrow + begin;
+                epilogue.factor = p->next->x_factor + begin;
+            }
+            kernels->gemm_i8(y, p->ld_y, x, k, run->x_scale, panels, linear->w_scale + column, p->m,
+                             n, k, &epilogue);
             break;
         default: kernels->gemm_f32(y, p->ld_y, p->x, p->ld_x, panels, p->m, n, k, &epilogue); break;
     }
@@ -140,7 +143,9 @@ static void multiply(const wb_team *team, const wb_product *product) {
                        .product = product,
                        .narrow = workspace->narrow,
                        .x_scale = workspace->x_scale};
-    if (product->linear->precision != WB_F32 && !product->x_bf16) {
+    if (product->linear->precision == WB_I8_STATIC)
+        for (int i = 0; i < product->m; i++) run.x_scale[i] = product->linear->x_scale;
+    if (product->linear->precision != WB_F32 && !product->x_narrow) {
         run.n_tasks = wb_team_row_tasks(team, product->m, product->linear->k);
         wb_team_run(team, convert_rows, &run, run.n_tasks);
     }
@@ -159,7 +164,8 @@ void wb_linear_forward(const wb_team *team, const wb_product *product) {
     multiply(team, &changed);
 }
 
-bool wb_linear_keeps_bf16(const wb_team *team, const wb_linear *from, const wb_linear *to) {
-    return team->kernels->gemm_bf16_to_bf16 && !team->tap && from->precision == WB_BF16 &&
-           to->precision == WB_BF16;
+bool wb_linear_keeps_narrow(const wb_team *team, const wb_linear *from, const wb_linear *to) {
+    if (team->tap || from->precision != to->precision) return false;
+    return from->precision == WB_I8_STATIC ||
+           (from->precision == WB_BF16 && team->kernels->gemm_bf16_to_bf16);
 }

@@ -230,18 +230,19 @@ typedef struct wb_product {
     const float *x;
     int ld_x;
     int m;  // at most the workspace's block
-    // Instead of y and of x, whose rows then have no gaps: what flows from one product of bf16 into
-    // another without being f32 in between, where wb_linear_keeps_bf16() says so. NULL: not.
-    uint16_t *y_bf16;
-    const uint16_t *x_bf16;
     wb_activation activation;
     const wb_linear *next;  // of the product after this one: its weights are fetched at the end of
                             // this; NULL: not known
+    // Instead of y and of x, whose rows then have no gaps: what flows from this product into the
+    // next and from another into this, in their precision without being f32 in between, where
+    // wb_linear_keeps_narrow() says so. NULL: not.
+    void *y_narrow;
+    const void *x_narrow;
 } wb_product;
 
 void wb_linear_forward(const wb_team *team, const wb_product *product);
-// May from's y be y_bf16, and to's x that x_bf16? The bits are the same either way.
-bool wb_linear_keeps_bf16(const wb_team *team, const wb_linear *from, const wb_linear *to);
+// May from's y be y_narrow, and to's x that x_narrow? The bits are the same either way.
+bool wb_linear_keeps_narrow(const wb_team *team, const wb_linear *from, const wb_linear *to);
 
 // Looks at the inputs of products before they are multiplied; for calibration.
 typedef struct wb_product_tap {

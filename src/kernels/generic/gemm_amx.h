@@ -22,6 +22,7 @@
 #define WB_KERNELS_GEMM_AMX_H
 
 #include "kernels/generic/panels_tiles.h"
+#include "kernels/generic/rows.h"
 #include "kernels/generic/tile.h"
 
 enum {
@@ -84,7 +85,7 @@ typedef struct row_ends {
     const int32_t *sums;
     size_t cell;           // of y
     const float *x_scale;  // int8
-    lanes bias[PART_VECTORS], scale[PART_VECTORS];
+    lanes bias[PART_VECTORS], scale[PART_VECTORS], factor[PART_VECTORS];
     __m512i starts[PART_VECTORS];
     __mmask16 is_there[PART_VECTORS];
 } row_ends;
@@ -134,6 +135,8 @@ KERNEL_INLINE row_ends begin_part(const tiled_product *p, const part *of, const 
         if (!is.is_int8) continue;
         ends.scale[v] = _mm512_maskz_loadu_ps(ends.is_there[v], p->w_scale + j);
         ends.starts[v] = _mm512_load_si512(of->starts + 64 * v);
+        if (p->out->epilogue.y_i8)
+            ends.factor[v] = _mm512_maskz_loadu_ps(ends.is_there[v], p->out->epilogue.factor + j);
     }
     return ends;
 }
@@ -152,6 +155,10 @@ KERNEL_INLINE void close_row(const tiled_product *p, row_ends *ends, const kind 
         const size_t cell = ends->cell + 16 * (size_t)v;
         if (is.to_bf16)
             _mm256_mask_storeu_epi16(p->y_bf16 + cell, ends->is_there[v], lanes_bf16(y));
+        else if (is.is_int8 && p->out->epilogue.y_i8)
+            _mm512_mask_cvtepi32_storeu_epi8(
+                p->out->epilogue.y_i8 + cell, ends->is_there[v],
+                _mm512_castps_si512(quantize_lanes(y, ends->factor[v])));
         else
             _mm512_mask_storeu_ps(p->out->y + cell, ends->is_there[v], y);
     }
@@ -179,7 +186,7 @@ KERNEL_INLINE void zero_sums(void) {
 // Tiles 0-3, 32 x 32 sums, += a step of k. Weights pass the first-level cache by, where nothing
 // finds them again before x has pushed them out: a product takes 8.4 instead of 11.4 ns with them
 // in the second level, and one of the unit alone 7.0 (a shared Xeon, Emerald Rapids).
-KERNEL_INLINE void add_square(const uint8_t *x, size_t ld_x, const uint8_t *w) {
+KERNEL_INLINE void dot_square(const uint8_t *x, size_t ld_x, const uint8_t *w) {
     _tile_stream_loadd(6, w, UNIT_BYTES);
     _tile_loadd(4, x, ld_x);
     TILES_DOT(0, 4, 6);
@@ -195,7 +202,7 @@ KERNEL_INLINE void add_square(const uint8_t *x, size_t ld_x, const uint8_t *w) {
 }
 
 // Tiles 0-3, 16 x 64 sums, += a step of k.
-KERNEL_INLINE void add_row(const uint8_t *x, size_t ld_x, const uint8_t *left,
+KERNEL_INLINE void dot_row(const uint8_t *x, size_t ld_x, const uint8_t *left,
                            const uint8_t *right) {
     _tile_loadd(4, x, ld_x);
     _tile_stream_loadd(6, left, UNIT_BYTES);
@@ -246,9 +253,9 @@ KERNEL_INLINE void multiply_and_close(const tiled_product *p, ahead *next, const
         }
         fetch_step(next);
         if (is_row)
-            add_row(x, ld_x, w, w + n_steps * STEP_BYTES);
+            dot_row(x, ld_x, w, w + n_steps * STEP_BYTES);
         else
-            add_square(x, ld_x, w);
+            dot_square(x, ld_x, w);
         x += UNIT_BYTES;
         w += STEP_BYTES;
         due += pace;

@@ -50,7 +50,7 @@ KERNEL_INLINE void tile_turned(const output *out, int i, const int rows, int j, 
                                size_t ld_x, scales scale, words (*sums)[TILE_VECTORS], stretch s,
                                ahead next) {
     words sum[TILE_ROWS][TILE_VECTORS];
-    if (s.is_last) fetch_cells(out, i, rows, j);
+    if (s.is_last && !out->epilogue.y_i8) fetch_cells(out, i, rows, j);
     UNROLL
     for (int r = 0; r < rows; r++) {
         UNROLL
@@ -98,7 +98,7 @@ KERNEL_INLINE void block_turned(const output *out, int i, int n_rows, int j, con
             case 4: tile_turned(out, i, 4, j, xi, ld_x, scale, sums, s, next); break;
             default: tile_turned(out, i, 5, j, xi, ld_x, scale, sums, s, next); break;
         }
-        if (s.is_last && out->epilogue.activation) activate_tile(out, i, rows, j);
+        if (s.is_last) finish_tile_i8(out, i, rows, j);
     }
 }
 

@@ -57,25 +57,28 @@ KERNEL_INLINE void quantize_rows(uint8_t *q, int ld_q, float *scale, const float
     }
 }
 
-// The shift puts 128 + q into the low byte and its bounds next to each other, so that what
-// saturates is cut after the one rounding. lanes_max returns its second operand for a NaN.
+// 128 + q in the low byte of each lane. The shift puts it there and its bounds next to each other,
+// so that what saturates is cut after the one rounding. lanes_max returns its second operand for a
+// NaN.
+KERNEL_INLINE lanes quantize_lanes(lanes x, lanes factor) {
+    const float zero = 0x1.8p23f + 128.0f;
+    const lanes v = lanes_fma(x, factor, lanes_all(zero));
+    return lanes_min(lanes_max(v, lanes_all(zero - 127.0f)), lanes_all(zero + 127.0f));
+}
+
 KERNEL_INLINE void quantize_rows_static(uint8_t *q, int ld_q, const float *x, int ld_x,
                                         const float *factor, int m, int k) {
-    const float zero = 0x1.8p23f + 128.0f;
-    const lanes shift = lanes_all(zero), least = lanes_all(zero - 127.0f),
-                most = lanes_all(zero + 127.0f);
     for (int i = 0; i < m; i++) {
         const float *row = x + (size_t)i * (size_t)ld_x;
         uint8_t *to = q + (size_t)i * (size_t)ld_q;
         for (int j = 0; j < k; j += 16) {
-            const lanes v =
-                lanes_fma(load_columns(row + j, k - j), load_columns(factor + j, k - j), shift);
-            const lanes kept = lanes_min(lanes_max(v, least), most);
+            const lanes bytes =
+                quantize_lanes(load_columns(row + j, k - j), load_columns(factor + j, k - j));
             if (k - j >= 16) {
-                lanes_store_low_bytes(to + j, kept);
+                lanes_store_low_bytes(to + j, bytes);
             } else {
                 uint8_t last[16];
-                lanes_store_low_bytes(last, kept);
+                lanes_store_low_bytes(last, bytes);
                 memcpy(to + j, last, (size_t)(k - j));
             }
         }

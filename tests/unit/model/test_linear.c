@@ -189,6 +189,78 @@ static void test_static_range(void **state) {
     close_bench(b);
 }
 
+enum { UP_N = 150, UP_K = 40, DOWN_N = 20 };
+
+// Two products, one after the other.
+static void multiply_both(bench *b, const wb_linear *up, const wb_linear *down, float *between,
+                          void *narrow) {
+    wb_linear_forward(&b->team, &(wb_product){.linear = up,
+                                              .n = UP_N,
+                                              .y = between,
+                                              .ld_y = UP_N,
+                                              .x = b->x,
+                                              .ld_x = UP_K,
+                                              .m = MAX_M,
+                                              .activation = WB_GELU,
+                                              .next = down,
+                                              .y_narrow = narrow});
+    wb_linear_forward(&b->team, &(wb_product){.linear = down,
+                                              .n = DOWN_N,
+                                              .y = b->y,
+                                              .ld_y = DOWN_N,
+                                              .x = between,
+                                              .ld_x = UP_N,
+                                              .m = MAX_M,
+                                              .x_narrow = narrow});
+}
+
+// What flows from product to product in their precision changes no bit.
+static void test_narrow_between_products(void **state) {
+    (void)state;
+    static const wb_precision narrow[] = {WB_I8_STATIC, WB_BF16};
+    bench *b = open_bench();
+    const wb_matrix_scales scales[2] = {{.x_max = 0.5f}, {.x_max = 1.5f}};
+    for (int p = 0; p < 2; p++) {
+        wb_linear up, down;
+        assert_int_equal(wb_linear_pack(&up, &b->kernels, narrow[p], false, &scales[0], b->w,
+                                        b->bias, UP_N, UP_K, NULL),
+                         WB_OK);
+        assert_int_equal(wb_linear_pack(&down, &b->kernels, narrow[p], false, &scales[1], b->w,
+                                        b->bias, DOWN_N, UP_N, NULL),
+                         WB_OK);
+        float between[MAX_M * UP_N], wide[MAX_M * DOWN_N];
+        uint16_t kept[MAX_M * UP_N];
+        multiply_both(b, &up, &down, between, NULL);
+        memcpy(wide, b->y, sizeof wide);
+        const bool can_bf16 = b->kernels.gemm_bf16_to_bf16;
+        assert_int_equal(wb_linear_keeps_narrow(&b->team, &up, &down), p == 0 || can_bf16);
+        if (p == 0 || can_bf16) {
+            for (int i = 0; i < MAX_M * UP_N; i++) between[i] = NAN;
+            memset(b->y, 0, sizeof wide);
+            multiply_both(b, &up, &down, between, kept);
+            assert_memory_equal(wide, b->y, sizeof wide);
+        }
+        wb_linear_free(&up);
+        wb_linear_free(&down);
+    }
+    close_bench(b);
+}
+
+// Not where the next product wants f32, and not where somebody looks at what is in between.
+static void test_narrow_only_where_both_are(void **state) {
+    (void)state;
+    bench *b = open_bench();
+    const wb_linear i8 = {.precision = WB_I8_STATIC}, dynamic = {.precision = WB_I8_DYNAMIC},
+                    f32 = {.precision = WB_F32};
+    assert_false(wb_linear_keeps_narrow(&b->team, &i8, &f32));
+    assert_false(wb_linear_keeps_narrow(&b->team, &dynamic, &dynamic));
+    assert_false(wb_linear_keeps_narrow(&b->team, &f32, &f32));
+    const wb_product_tap tap = {.see = NULL};
+    b->team.tap = &tap;
+    assert_false(wb_linear_keeps_narrow(&b->team, &i8, &i8));
+    close_bench(b);
+}
+
 // Doubles the inputs of the first product it sees, and only those.
 static const float *double_inputs(void *context, const wb_product *product) {
     static float doubled[MAX_M * MAX_K];
@@ -233,6 +305,8 @@ int main(void) {
         cmocka_unit_test(test_int8_uses_all_steps),
         cmocka_unit_test(test_int8_of_strange_weights),
         cmocka_unit_test(test_static_range),
+        cmocka_unit_test(test_narrow_between_products),
+        cmocka_unit_test(test_narrow_only_where_both_are),
         cmocka_unit_test(test_tap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
