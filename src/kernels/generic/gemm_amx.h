@@ -72,7 +72,7 @@ typedef struct kind {
 typedef struct part {
     _Alignas(64) int32_t sums[UNIT_ROWS][PART_COLUMNS];
     const uint8_t *starts;  // int8: what each column's sums begin at
-    int i, j, rows;         // the cell of y that they begin at
+    int i, j, rows;         // the cell of y that they begin at, and how many rows
 } part;
 
 // Of a block: one below the other, or side by side.
