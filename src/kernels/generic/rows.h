@@ -100,44 +100,82 @@ KERNEL_INLINE void cast_rows(uint16_t *y, int ld_y, const float *x, int ld_x, in
     }
 }
 
-// y <- a + b; their sum
-KERNEL_INLINE float add_row(float *y, const float *a, const float *b, int d) {
-    lanes sum = lanes_all(0.0f);
+// A chain of sums takes as many cycles a step as the core needs for two rows, so rows go in pairs.
+enum { NORM_ROWS = 2 };
+
+// y <- a + b; each row's sum
+KERNEL_INLINE void add_few_rows(float sum[NORM_ROWS], const int rows, float *y, size_t ld_y,
+                                const float *a, size_t ld_a, const float *b, size_t ld_b, int d) {
+    lanes sums[NORM_ROWS];
+    UNROLL
+    for (int r = 0; r < rows; r++) sums[r] = lanes_all(0.0f);
     for (int j = 0; j < d; j += 16) {
-        const lanes z = lanes_add(load_columns(a + j, d - j), load_columns(b + j, d - j));
-        sum = lanes_add(sum, z);
-        store_columns(y + j, z, d - j);
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            const size_t row = (size_t)r;
+            const lanes z = lanes_add(load_columns(a + row * ld_a + j, d - j),
+                                      load_columns(b + row * ld_b + j, d - j));
+            sums[r] = lanes_add(sums[r], z);
+            store_columns(y + row * ld_y + j, z, d - j);
+        }
     }
-    return lanes_sum(sum);
+    UNROLL
+    for (int r = 0; r < rows; r++) sum[r] = lanes_sum(sums[r]);
 }
 
-// z <- z - mean; the sum of the squares
-KERNEL_INLINE float centre_row(float *z, float mean, int d) {
-    lanes sum = lanes_all(0.0f);
+// z <- z - mean; each row's sum of the squares
+KERNEL_INLINE void centre_few_rows(float sum[NORM_ROWS], const int rows, float *z, size_t ld_z,
+                                   const float mean[NORM_ROWS], int d) {
+    lanes sums[NORM_ROWS];
+    UNROLL
+    for (int r = 0; r < rows; r++) sums[r] = lanes_all(0.0f);
     for (int j = 0; j < d; j += 16) {
-        lanes difference = lanes_sub(load_columns(z + j, d - j), lanes_all(mean));
-        if (d - j < 16) difference = lanes_keep_first(difference, d - j, lanes_all(0.0f));
-        sum = lanes_fma(difference, difference, sum);
-        store_columns(z + j, difference, d - j);
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            float *cells = z + (size_t)r * ld_z + j;
+            lanes difference = lanes_sub(load_columns(cells, d - j), lanes_all(mean[r]));
+            if (d - j < 16) difference = lanes_keep_first(difference, d - j, lanes_all(0.0f));
+            sums[r] = lanes_fma(difference, difference, sums[r]);
+            store_columns(cells, difference, d - j);
+        }
     }
-    return lanes_sum(sum);
+    UNROLL
+    for (int r = 0; r < rows; r++) sum[r] = lanes_sum(sums[r]);
 }
 
-KERNEL_INLINE void add_norm_rows(float *y, int ld_y, const float *a, int ld_a, const float *b,
-                                 int ld_b, const float *gamma, const float *beta, float eps, int m,
-                                 int d) {
-    for (int i = 0; i < m; i++) {
-        float *row = y + (size_t)i * (size_t)ld_y;
-        const float mean =
-            add_row(row, a + (size_t)i * (size_t)ld_a, b + (size_t)i * (size_t)ld_b, d) / (float)d;
-        const float variance = centre_row(row, mean, d) / (float)d;
-        const lanes inverse = lanes_all(1.0f / sqrtf(variance + eps));
+KERNEL_INLINE void add_norm_few_rows(const int rows, float *y, size_t ld_y, const float *a,
+                                     size_t ld_a, const float *b, size_t ld_b, const float *gamma,
+                                     const float *beta, float eps, int d) {
+    float mean[NORM_ROWS], variance[NORM_ROWS];
+    add_few_rows(mean, rows, y, ld_y, a, ld_a, b, ld_b, d);
+    UNROLL
+    for (int r = 0; r < rows; r++) mean[r] /= (float)d;
+    centre_few_rows(variance, rows, y, ld_y, mean, d);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        const lanes inverse = lanes_all(1.0f / sqrtf(variance[r] / (float)d + eps));
+        float *row = y + (size_t)r * ld_y;
         for (int j = 0; j < d; j += 16) {
             const lanes z = lanes_mul(load_columns(row + j, d - j), inverse);
             store_columns(
                 row + j,
                 lanes_fma(z, load_columns(gamma + j, d - j), load_columns(beta + j, d - j)), d - j);
         }
+    }
+}
+
+KERNEL_INLINE void add_norm_rows(float *y, int ld_y, const float *a, int ld_a, const float *b,
+                                 int ld_b, const float *gamma, const float *beta, float eps, int m,
+                                 int d) {
+    const size_t step_y = (size_t)ld_y, step_a = (size_t)ld_a, step_b = (size_t)ld_b;
+    for (int i = 0; i < m; i += NORM_ROWS) {
+        const size_t row = (size_t)i;
+        float *yi = y + row * step_y;
+        const float *ai = a + row * step_a, *bi = b + row * step_b;
+        if (m - i >= NORM_ROWS)
+            add_norm_few_rows(NORM_ROWS, yi, step_y, ai, step_a, bi, step_b, gamma, beta, eps, d);
+        else
+            add_norm_few_rows(1, yi, step_y, ai, step_a, bi, step_b, gamma, beta, eps, d);
     }
 }
 
