@@ -68,17 +68,13 @@ typedef struct kind {
     wb_activation activation;
 } kind;
 
-// Sums of 16 rows and 32 columns on their way from tiles to cells of y, int32 or float.
+// Sums of 16 rows and 32 columns on their way from tiles to cells of y, int32 or float. A block has
+// two, one below the other or side by side.
 typedef struct part {
     _Alignas(64) int32_t sums[UNIT_ROWS][PART_COLUMNS];
     const uint8_t *starts;  // int8: what each column's sums begin at
     int i, j, rows;         // the cell of y that they begin at, and how many rows
 } part;
-
-// Of a block: one below the other, or side by side.
-typedef struct closing {
-    part parts[2];
-} closing;
 
 // What the next row to be closed needs: where it is, and what its columns end with.
 typedef struct row_ends {
@@ -100,9 +96,10 @@ KERNEL_INLINE void settle(const void *p) {
     __asm__ volatile("" : : "r"(p) : "memory");
 }
 
-// Tiles 0-3 are sums, 4 and 5 x, 6 and 7 w. One configuration serves a whole call: from 32 rows on
-// all tiles are whole, and the last block starts early enough to be; it repeats cells with the same
-// bits. With fewer rows there is one block, and its tiles have the rows that there are.
+// All tiles become zeros. Tiles 0-3 are sums, 4 and 5 x, 6 and 7 w. One configuration serves a
+// whole call: from 32 rows on all tiles are whole, and the last block starts early enough to be; it
+// repeats cells with the same bits. With fewer rows there is one block, and its tiles have the rows
+// that there are.
 KERNEL_INLINE void configure_tiles(int m) {
     const int top = smaller(m, UNIT_ROWS);
     const int low = m > UNIT_ROWS ? smaller(m, BLOCK_ROWS) - UNIT_ROWS : top;
@@ -129,14 +126,14 @@ KERNEL_INLINE row_ends begin_part(const tiled_product *p, const part *of, const 
                      .x_scale = is.is_int8 ? p->x_scale + of->i : NULL};
     UNROLL
     for (int v = 0; v < PART_VECTORS; v++) {
-        const int j = of->j + 16 * v;
-        ends.is_there[v] = first_lanes(smaller(16, j < p->out->n ? p->out->n - j : 0));
-        ends.bias[v] = bias ? _mm512_maskz_loadu_ps(ends.is_there[v], bias + j) : lanes_all(0.0f);
+        const int j = of->j + 16 * v, columns = smaller(16, j < p->out->n ? p->out->n - j : 0);
+        ends.is_there[v] = first_lanes(columns);
+        ends.bias[v] = bias ? lanes_load_first(bias + j, columns) : lanes_all(0.0f);
         if (!is.is_int8) continue;
-        ends.scale[v] = _mm512_maskz_loadu_ps(ends.is_there[v], p->w_scale + j);
+        ends.scale[v] = lanes_load_first(p->w_scale + j, columns);
         ends.starts[v] = _mm512_load_si512(of->starts + 64 * v);
         if (p->out->epilogue.y_i8)
-            ends.factor[v] = _mm512_maskz_loadu_ps(ends.is_there[v], p->out->epilogue.factor + j);
+            ends.factor[v] = lanes_load_first(p->out->epilogue.factor + j, columns);
     }
     return ends;
 }
@@ -167,10 +164,10 @@ KERNEL_INLINE void close_row(const tiled_product *p, row_ends *ends, const kind 
 }
 
 // Rows [n_closed, to) of both parts.
-KERNEL_INLINE int close_rows(const tiled_product *p, const closing *before, row_ends *ends,
+KERNEL_INLINE int close_rows(const tiled_product *p, const part before[2], row_ends *ends,
                              int n_closed, int to, const kind is) {
     for (; n_closed < to; n_closed++) {
-        if (n_closed == before->parts[0].rows) *ends = begin_part(p, &before->parts[1], is);
+        if (n_closed == before[0].rows) *ends = begin_part(p, &before[1], is);
         close_row(p, ends, is);
     }
     return n_closed;
@@ -233,15 +230,15 @@ KERNEL_INLINE void copy_last_step(uint8_t last[BLOCK_ROWS][UNIT_BYTES], const ti
 // first-level cache, but store and load sums each time. Meanwhile the block before is closed, in
 // equal shares of all steps. The unit takes 64 cycles for a step's four products, in which the core
 // closes up to three vectors with GELU without delaying it.
-KERNEL_INLINE void multiply_and_close(const tiled_product *p, ahead *next, const closing *before,
+KERNEL_INLINE void multiply_and_close(const tiled_product *p, ahead *next, const part before[2],
                                       const uint8_t *w, int i, int rows, const bool is_row,
                                       const kind is) {
     const size_t n_steps = count_steps(p), n_whole = p->k / UNIT_BYTES;
-    const int n_to_close = before->parts[0].rows + before->parts[1].rows;
+    const int n_to_close = before[0].rows + before[1].rows;
     const unsigned pace = ((unsigned)n_to_close << 16) / (unsigned)n_steps + 1;
     unsigned due = 0;  // rows that should be closed, in 1 / 65536
     int n_closed = 0;
-    row_ends ends = begin_part(p, &before->parts[0], is);
+    row_ends ends = begin_part(p, &before[0], is);
     _Alignas(64) uint8_t last[BLOCK_ROWS][UNIT_BYTES];
     if (n_whole < n_steps) copy_last_step(last, p, i, rows);
     const uint8_t *x = p->x + (size_t)i * p->ld_x;
@@ -265,7 +262,7 @@ KERNEL_INLINE void multiply_and_close(const tiled_product *p, ahead *next, const
 
 // Rows [i, i + rows) of 32 columns from j on, of which a panel's half has the tiles, or of 64 if
 // rows <= 16.
-KERNEL_INLINE void multiply_block(const tiled_product *p, ahead *next, closing *before,
+KERNEL_INLINE void multiply_block(const tiled_product *p, ahead *next, part before[2],
                                   const uint8_t *panel, int half, int i, int rows, int j,
                                   const kind is) {
     const uint8_t *w = panel + is.head + (size_t)half * count_steps(p) * STEP_BYTES;
@@ -274,7 +271,7 @@ KERNEL_INLINE void multiply_block(const tiled_product *p, ahead *next, closing *
         multiply_and_close(p, next, before, w, i, rows, true, is);
     else
         multiply_and_close(p, next, before, w, i, rows, false, is);
-    part *first = &before->parts[0], *second = &before->parts[1];
+    part *first = &before[0], *second = &before[1];
     _tile_stored(0, first->sums[0], PART_COLUMNS * 4);
     _tile_stored(1, first->sums[0] + 16, PART_COLUMNS * 4);
     _tile_stored(2, second->sums[0], PART_COLUMNS * 4);
@@ -296,7 +293,7 @@ KERNEL_INLINE void multiply_block(const tiled_product *p, ahead *next, closing *
 // Rows [from, to) of n_panels panels' columns from j on, the last of them possibly with rows before
 // them. As many panels from `next` on are fetched meanwhile, in equal shares of all steps: a panel
 // takes a pass over k for each 16 rows. A half without columns is left out.
-KERNEL_INLINE void multiply_panels(const tiled_product *p, closing *before, const uint8_t *panels,
+KERNEL_INLINE void multiply_panels(const tiled_product *p, part before[2], const uint8_t *panels,
                                    int n_panels, const void *next, int from, int to, int j,
                                    const kind is) {
     const size_t n_passes = (size_t)(to - from + UNIT_ROWS - 1) / UNIT_ROWS;
@@ -331,7 +328,9 @@ KERNEL_INLINE int live_columns(int m, size_t panel_bytes) {
     return (m > BLOCK_ROWS && most ? most : 1) * TILE_N;
 }
 
-KERNEL_INLINE void gemm_tiles_as(const tiled_product *p, closing *before, const kind is) {
+KERNEL_INLINE void gemm_tiles_as(const tiled_product *p, part before[2],
+                                 const wb_activation activation, kind is) {
+    is.activation = activation;
     const output *out = p->out;
     const int rows = live_rows(out->m, p->k), columns = live_columns(rows, p->panel_bytes);
     for (int from = 0, to; from < out->m; from = to) {
@@ -345,35 +344,20 @@ KERNEL_INLINE void gemm_tiles_as(const tiled_product *p, closing *before, const 
             multiply_panels(p, before, panels, n, next, from, to, j, is);
         }
     }
-    row_ends ends = begin_part(p, &before->parts[0], is);
-    close_rows(p, before, &ends, 0, before->parts[0].rows + before->parts[1].rows, is);
+    row_ends ends = begin_part(p, &before[0], is);
+    close_rows(p, before, &ends, 0, before[0].rows + before[1].rows, is);
 }
 
-KERNEL_INLINE void gemm_tiles(const tiled_product *p, kind is) {
-    closing before;  // nothing
-    for (int k = 0; k < 2; k++) {
-        before.parts[k].starts = p->packed;
-        before.parts[k].i = before.parts[k].j = before.parts[k].rows = 0;
-    }
+KERNEL_INLINE void gemm_tiles(const tiled_product *p, const kind is) {
+    part before[2];  // nothing
+    before[0].starts = p->packed;
+    before[0].i = before[0].j = before[0].rows = before[1].rows = 0;
     configure_tiles(p->out->m);
-    zero_sums();
     switch (p->out->epilogue.activation) {
-        case WB_GELU:
-            is.activation = WB_GELU;
-            gemm_tiles_as(p, &before, is);
-            break;
-        case WB_RELU:
-            is.activation = WB_RELU;
-            gemm_tiles_as(p, &before, is);
-            break;
-        case WB_SILU:
-            is.activation = WB_SILU;
-            gemm_tiles_as(p, &before, is);
-            break;
-        case WB_LINEAR:
-            is.activation = WB_LINEAR;
-            gemm_tiles_as(p, &before, is);
-            break;
+        case WB_GELU: gemm_tiles_as(p, before, WB_GELU, is); break;
+        case WB_RELU: gemm_tiles_as(p, before, WB_RELU, is); break;
+        case WB_SILU: gemm_tiles_as(p, before, WB_SILU, is); break;
+        case WB_LINEAR: gemm_tiles_as(p, before, WB_LINEAR, is); break;
     }
     // So that the thread's state is small again, and the unit may sleep.
     _tile_release();

@@ -25,6 +25,17 @@ KERNEL_INLINE float row_absmax(const float *x, int k) {
         lanes_max(lanes_max(greatest[0], greatest[1]), lanes_max(greatest[2], greatest[3])));
 }
 
+// q[columns, at most 16] <- the low byte of each lane
+KERNEL_INLINE void store_bytes(uint8_t *q, lanes v, int columns) {
+    if (columns >= 16) {
+        lanes_store_low_bytes(q, v);
+    } else {
+        uint8_t last[16];
+        lanes_store_low_bytes(last, v);
+        memcpy(q, last, (size_t)columns);
+    }
+}
+
 // q <- 128 + round(x * inverse): adding 1.5 * 2^23 + 128 in the one rounding of the
 // multiply-add leaves q in the low byte. Asks for the next row meanwhile: the middle of a
 // feed-forward block does not stay in the second-level cache (16 threads of a Xeon with AMX: 1.02
@@ -34,14 +45,7 @@ KERNEL_INLINE void quantize_row(uint8_t *q, const float *x, const float *next, f
     const lanes factor = lanes_all(inverse), shift = lanes_all(0x1.8p23f + 128.0f);
     for (int i = 0; i < k; i += 16) {
         __builtin_prefetch(next + i);
-        const lanes v = lanes_fma(load_columns(x + i, k - i), factor, shift);
-        if (k - i >= 16) {
-            lanes_store_low_bytes(q + i, v);
-        } else {
-            uint8_t last[16];
-            lanes_store_low_bytes(last, v);
-            memcpy(q + i, last, (size_t)(k - i));
-        }
+        store_bytes(q + i, lanes_fma(load_columns(x + i, k - i), factor, shift), k - i);
     }
 }
 
@@ -72,15 +76,8 @@ KERNEL_INLINE void quantize_rows_static(uint8_t *q, int ld_q, const float *x, in
         const float *row = x + (size_t)i * (size_t)ld_x;
         uint8_t *to = q + (size_t)i * (size_t)ld_q;
         for (int j = 0; j < k; j += 16) {
-            const lanes bytes =
-                quantize_lanes(load_columns(row + j, k - j), load_columns(factor + j, k - j));
-            if (k - j >= 16) {
-                lanes_store_low_bytes(to + j, bytes);
-            } else {
-                uint8_t last[16];
-                lanes_store_low_bytes(last, bytes);
-                memcpy(to + j, last, (size_t)(k - j));
-            }
+            const lanes v = load_columns(row + j, k - j);
+            store_bytes(to + j, quantize_lanes(v, load_columns(factor + j, k - j)), k - j);
         }
     }
 }
